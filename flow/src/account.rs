@@ -23,6 +23,19 @@ pub enum Direction {
     Drop,
 }
 
+impl Direction {
+    /// Returns the account that a record's attempts belong to, as every reader of the record can tell: at `src` out; at
+    /// `dst` in, or drop where a packet was thrown away before a socket took it; at `fwd` always drop.
+    #[must_use]
+    pub fn of_record(reporter: crate::Reporter, outcome: crate::Outcome) -> Self {
+        match (reporter, outcome) {
+            (crate::Reporter::Src, _) => Self::Out,
+            (crate::Reporter::Fwd, _) | (crate::Reporter::Dst, crate::Outcome::Dropped) => Self::Drop,
+            (crate::Reporter::Dst, _) => Self::In,
+        }
+    }
+}
+
 /// Why an attempt that the kernel counted is in no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -119,6 +132,12 @@ pub struct AttemptAccount {
 }
 
 impl AttemptAccount {
+    /// Returns what the account is of.
+    #[must_use]
+    pub fn key(&self) -> (Protocol, Direction) {
+        (self.protocol, self.direction)
+    }
+
     /// Returns `seen − started − pending − lost − filtered`: 0, or the account does not close.
     #[must_use]
     pub fn unexplained(&self) -> i128 {

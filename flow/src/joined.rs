@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::{Action, Enforcement, Evidence, RawFlow, Unknown, Verdict};
+use crate::{Action, Assessment, Enforcement, Evidence, RawFlow, Unknown, Verdict, assess};
 
 /// What kind of thing an end is; the keywords are Calico's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -105,6 +105,8 @@ pub struct Judgement {
     pub pending: Vec<String>,
     /// Content hash of the ruleset; absent where there is none.
     pub ruleset: Option<Arc<str>>,
+    /// True if the record lies within the settling time after a revision that changed this answer.
+    pub settling: bool,
 }
 
 impl Judgement {
@@ -121,6 +123,7 @@ impl Judgement {
             enforced_ingress: Vec::new(),
             pending: Vec::new(),
             ruleset: None,
+            settling: false,
         }
     }
 }
@@ -140,4 +143,31 @@ pub struct JudgedFlow {
     pub evidence: Evidence,
     /// Everything that is unknown about this record, sorted, each once.
     pub unknown_because: Vec<Unknown>,
+}
+
+impl JudgedFlow {
+    /// Puts a record and its judgement together by the table of [`crate::assess`], and gathers what is unknown: from the
+    /// join, from the verdict of each end, from the outcome.
+    #[must_use]
+    pub fn new(joined: JoinedFlow, judgement: Judgement) -> Self {
+        let verdict = Verdict::both(judgement.egress, judgement.ingress);
+        let Assessment { action, mut enforcement, evidence, mut unknown_because } =
+            assess((&joined.raw).into(), verdict);
+        unknown_because.extend_from_slice(&joined.unknown_because);
+        for end in [judgement.egress, judgement.ingress] {
+            if let Verdict::Unknown(why) = end {
+                unknown_because.push(why);
+            }
+        }
+        if judgement.settling {
+            enforcement = Enforcement::Unknown;
+            unknown_because.push(Unknown::Settling);
+        }
+        if !joined.raw.initiator_known {
+            unknown_because.push(Unknown::InitiatorUnknown);
+        }
+        unknown_because.sort_unstable();
+        unknown_because.dedup();
+        Self { joined, judgement, action, enforcement, evidence, unknown_because }
+    }
 }

@@ -46,6 +46,15 @@ impl Protocol {
         found.or_else(|| if text.starts_with('+') { None } else { text.parse().ok().map(Self) })
     }
 
+    /// Returns the protocol class of the accounts: TCP, UDP, SCTP and both ICMP stand for themselves, 255 for the rest.
+    #[must_use]
+    pub fn class(self) -> Self {
+        match self {
+            Self::TCP | Self::UDP | Self::SCTP | Self::ICMP | Self::ICMPV6 => self,
+            _ => Self(255),
+        }
+    }
+
     /// Says whether the protocol has ports.
     #[must_use]
     pub fn has_ports(self) -> bool {

@@ -56,6 +56,8 @@ macro_rules! record {
 }
 
 record! {
+    /// Format of the record: `flow/1`.
+    schema: String,
     /// Cluster that the flow belongs to.
     cluster: String,
     /// Stream of the raw record.
