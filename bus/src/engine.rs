@@ -30,11 +30,7 @@ pub trait Consumer: Send {
     ///
     /// # Errors
     /// [`BusError::Closed`] when the topics are closed and this consumer was given all that its partitions hold.
-    fn poll(
-        &mut self,
-        max: usize,
-        wait: Duration,
-    ) -> impl Future<Output = Result<Vec<Delivered>, BusError>> + Send;
+    fn poll(&mut self, max: usize, wait: Duration) -> impl Future<Output = Result<Vec<Delivered>, BusError>> + Send;
 
     /// Commits how far the group has come.
     ///

@@ -124,7 +124,6 @@ impl Topic {
 }
 
 impl State {
-
     /// Adds a group that starts at the first record that is still here.
     pub(super) fn register(&mut self, group: &str) {
         if !self.groups.contains_key(group) {
@@ -180,7 +179,9 @@ impl State {
         let partitions = self.logs.len();
         for step in 0..partitions {
             let partition = (first + step) % partitions;
-            let (Some(cursor), Some(log)) = (group.cursors.get_mut(partition), self.logs.get(partition)) else { continue };
+            let (Some(cursor), Some(log)) = (group.cursors.get_mut(partition), self.logs.get(partition)) else {
+                continue;
+            };
             if cursor.owner != Some(id) || into.len() >= max {
                 continue;
             }

@@ -1,0 +1,105 @@
+//! The settings in force, each with its source.
+
+use std::fmt::{self, Write};
+
+use serde_json::{Map, Value, json};
+
+use super::origin::{Origin, Origins, join};
+use crate::printable::Printable;
+
+/// What `config dump` prints. Displays as YAML that can be loaded again, the sources as comments.
+#[derive(Debug, Clone)]
+pub struct Dump {
+    effective: Value,
+    origins: Vec<(String, Origin)>,
+}
+
+impl Dump {
+    pub(super) fn new(effective: Value, origins: &Origins) -> Self {
+        let mut found = Vec::new();
+        each_leaf("", &effective, &mut |key| found.push((key.to_owned(), origins.of_value(key))));
+        Self { effective, origins: found }
+    }
+
+    /// Returns the settings and, by key, their sources.
+    pub fn to_json(&self) -> Value {
+        let sources: Map<String, Value> =
+            self.origins.iter().map(|(key, origin)| (key.clone(), origin.to_string().into())).collect();
+        json!({ "settings": self.effective, "sources": sources })
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        self.origins.iter().find(|(known, _)| known == key).map(|(_, origin)| origin.clone()).unwrap_or_default()
+    }
+
+    fn write(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        parent: &str,
+        section: &Map<String, Value>,
+        depth: usize,
+    ) -> fmt::Result {
+        for (name, value) in section {
+            let key = join(parent, name);
+            let indent = "  ".repeat(depth);
+            match value {
+                Value::Object(inner) if !inner.is_empty() => {
+                    writeln!(f, "{indent}{}:", Scalar(name))?;
+                    self.write(f, &key, inner, depth + 1)?;
+                }
+                Value::String(text) => {
+                    writeln!(f, "{indent}{}: {}  # {}", Scalar(name), Scalar(text), self.origin(&key))?
+                }
+                other => writeln!(f, "{indent}{}: {other}  # {}", Scalar(name), self.origin(&key))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.effective {
+            Value::Object(section) => self.write(f, "", section, 0),
+            other => writeln!(f, "{other}"),
+        }
+    }
+}
+
+/// Calls for each key that has a value rather than keys of its own.
+fn each_leaf(parent: &str, value: &Value, call: &mut impl FnMut(&str)) {
+    match value {
+        Value::Object(section) if !section.is_empty() => {
+            for (name, value) in section {
+                each_leaf(&join(parent, name), value, call);
+            }
+        }
+        _ => call(parent),
+    }
+}
+
+/// A string as YAML: plain where that is certain to be read as a string, else in quotes as JSON has them.
+struct Scalar<'a>(&'a str);
+
+impl fmt::Display for Scalar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0;
+        let plain = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/')
+            && text.chars().all(|each| each.is_ascii_alphanumeric() || matches!(each, '_' | '-' | '.' | '/'))
+            && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+                .contains(&text.to_ascii_lowercase().as_str());
+        if plain {
+            return f.write_str(text);
+        }
+        // JSON leaves DEL and C1 characters as they are; YAML knows the same escape for them.
+        f.write_char('"')?;
+        for each in text.chars() {
+            match each {
+                '"' | '\\' => write!(f, "\\{each}")?,
+                each if each.is_control() => write!(f, "\\u{:04x}", u32::from(each))?,
+                each => write!(f, "{}", Printable(each))?,
+            }
+        }
+        f.write_char('"')
+    }
+}
