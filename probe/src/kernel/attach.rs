@@ -1,0 +1,94 @@
+//! Loads and attaches each hook by itself: what the kernel refuses is reported, the rest works.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use aya::programs::{CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError};
+use aya::{Btf, Ebpf};
+
+use super::hook::{Hook, HookError, HookReport, HookState, Place, RunStatistics};
+use super::options::KernelOptions;
+use super::syscall;
+
+/// Attaches the wanted hooks in their order and says of each how it went.
+pub(super) fn attach_all(programs: &mut Ebpf, btf: &Btf, options: &KernelOptions) -> Vec<HookReport> {
+    let attach = |hook: Hook| {
+        if !options.hooks.contains(&hook) {
+            return HookState::Disabled;
+        }
+        attach_one(programs, btf, options, hook).map_or_else(HookState::Refused, |()| HookState::Attached)
+    };
+    let mut attach = attach;
+    Hook::ALL.into_iter().map(|hook| HookReport { hook, state: attach(hook) }).collect()
+}
+
+fn attach_one(programs: &mut Ebpf, btf: &Btf, options: &KernelOptions, hook: Hook) -> Result<(), HookError> {
+    let program = programs.program_mut(hook.name()).ok_or(HookError::Missing)?;
+    load(program, btf, hook.place()).map_err(HookError::Load)?;
+    match hook.place() {
+        Place::Iterator(_) => Ok(()), // attached for each reading
+        Place::Tracepoint(_) => attach_tracepoint(program).map_err(HookError::Attach),
+        Place::CgroupIngress | Place::CgroupEgress | Place::CgroupSocket | Place::CgroupConnect => {
+            let path = &options.cgroup_root;
+            let root =
+                File::open(path).map_err(|error| HookError::CgroupRoot { path: path.display().to_string(), error })?;
+            attach_cgroup(program, &root, hook.place()).map_err(HookError::Attach)
+        }
+    }
+}
+
+fn load(program: &mut Program, btf: &Btf, place: Place) -> Result<(), ProgramError> {
+    match (program, place) {
+        (Program::BtfTracePoint(p), Place::Tracepoint(name)) => p.load(name, btf),
+        (Program::Iter(p), Place::Iterator(name)) => p.load(name, btf),
+        (Program::CgroupSkb(p), _) => p.load(),
+        (Program::CgroupSock(p), _) => p.load(),
+        (Program::CgroupSockAddr(p), _) => p.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+fn attach_tracepoint(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::BtfTracePoint(p) => p.attach().map(drop),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+/// A cgroup link is always one of several and takes no flags, which aya spells `Single`; its `AllowMultiple` is refused
+/// by the kernel with EINVAL.
+fn attach_cgroup(program: &mut Program, root: &File, place: Place) -> Result<(), ProgramError> {
+    let mode = CgroupAttachMode::Single;
+    match program {
+        Program::CgroupSkb(p) => {
+            let way =
+                if place == Place::CgroupIngress { CgroupSkbAttachType::Ingress } else { CgroupSkbAttachType::Egress };
+            p.attach(root, way, mode).map(drop)
+        }
+        Program::CgroupSock(p) => p.attach(root, mode).map(drop),
+        Program::CgroupSockAddr(p) => p.attach(root, mode).map(drop),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+/// Detaches and unloads one program. A program that is not loaded stays so.
+pub(super) fn unload(programs: &mut Ebpf, hook: Hook) {
+    let result = match programs.program_mut(hook.name()) {
+        Some(Program::BtfTracePoint(p)) => p.unload(),
+        Some(Program::Iter(p)) => p.unload(),
+        Some(Program::CgroupSkb(p)) => p.unload(),
+        Some(Program::CgroupSock(p)) => p.unload(),
+        Some(Program::CgroupSockAddr(p)) => p.unload(),
+        _ => Ok(()),
+    };
+    if let Err(error) = result {
+        tracing::debug!(hook = hook.name(), %error, "cannot unload a kernel program");
+    }
+}
+
+/// Reads what the kernel counted of one program; none if it is not loaded.
+pub(super) fn statistics(programs: &Ebpf, hook: Hook) -> Option<RunStatistics> {
+    let program = programs.program(hook.name())?.fd().ok()?;
+    let info = syscall::program_statistics(program.as_fd()).ok()?;
+    Some(RunStatistics { hook, runs: info.runs, run_ns: info.run_ns, missed: info.missed })
+}
