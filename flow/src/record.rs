@@ -3,10 +3,17 @@
 //! Conventions: `-` is "not included or not applicable", `*` is "more than one, collapsed", absent is null. The meaning
 //! of each field stands once, in the field table ([`crate::fields`]); this struct is its shape on the wire.
 
+mod all_policies;
+mod build;
+mod normal;
+
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use build::{NOT_APPLICABLE, SEVERAL};
+pub use normal::normal_form;
 
 use crate::{Stream, UnixMs};
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use error::{DecodeError, EncodeError, Place};
 pub use headers::{Headers, InvalidHeaders};
 
+use crate::printable::printable;
 use crate::validate::InvalidRecord;
 use crate::{FlowRecord, LedgerRecord, RawFlow, Schema, Stream};
 
@@ -162,7 +163,7 @@ fn schema_of(value: &[u8]) -> Result<Schema, DecodeError> {
     }
     let peek: Peek<'_> = serde_json::from_slice(value).map_err(|e| DecodeError::form(&e, value))?;
     let name = peek.schema.ok_or(DecodeError::NoSchema)?;
-    Schema::parse(&name).ok_or_else(|| DecodeError::UnexpectedSchema { found: error::clean(&name, 64) })
+    Schema::parse(&name).ok_or_else(|| DecodeError::UnexpectedSchema { found: printable(&name, 64) })
 }
 
 fn valid<T: DeserializeOwned>(

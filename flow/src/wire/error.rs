@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::printable::printable;
 use crate::validate::InvalidRecord;
 
 /// How many bytes of the value are shown before and behind the place.
@@ -83,7 +84,7 @@ impl DecodeError {
         let suffix = format!(" at line {} column {}", error.line(), error.column());
         let reason = text.strip_suffix(&suffix).unwrap_or(&text);
         let place = Place { line: error.line(), column: error.column(), excerpt: excerpt(error, value) };
-        Self::Form { reason: clean(reason, REASON_CHARS), place }
+        Self::Form { reason: printable(reason, REASON_CHARS), place }
     }
 }
 
@@ -101,21 +102,6 @@ pub enum EncodeError {
     Form(String),
 }
 
-/// Returns at most `max` characters of a text, with everything that could steer a terminal or a log replaced: control
-/// characters, line separators, and the marks that change the direction of writing.
-pub(super) fn clean(text: &str, max: usize) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut cleaned: String =
-        text.chars().take(max).map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
-    if text.chars().nth(max).is_some() {
-        cleaned.push('…');
-    }
-    cleaned
-}
-
 fn excerpt(error: &serde_json::Error, value: &[u8]) -> String {
     let line_start = match error.line() {
         0 | 1 => 0,
@@ -124,5 +110,5 @@ fn excerpt(error: &serde_json::Error, value: &[u8]) -> String {
     let at = (line_start + error.column()).min(value.len());
     let from = at.saturating_sub(EXCERPT_BYTES);
     let to = (at + EXCERPT_BYTES).min(value.len());
-    clean(&String::from_utf8_lossy(&value[from..to]), 2 * EXCERPT_BYTES)
+    printable(&String::from_utf8_lossy(&value[from..to]), 2 * EXCERPT_BYTES)
 }
