@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod assess;
+pub mod contract;
 pub mod digest;
 pub mod document_id;
 pub mod fields;

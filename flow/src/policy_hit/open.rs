@@ -7,8 +7,11 @@ const GLOBAL: &str = "__GLOBAL__";
 /// What the enterprise grammar puts before a colon.
 const STAGED: &str = "staged";
 
+/// A policy's part cut in three: its kind, whether it is staged, and the rest.
+type Cut<'a> = ((PolicyKind, bool), &'a str);
+
 /// Returns kind and name if the policy is spelled in this grammar; nothing if it is the other's.
-pub(super) fn split(policy: &str) -> Result<Option<((PolicyKind, bool), &str)>, InvalidPolicyHit> {
+pub(super) fn split(policy: &str) -> Result<Option<Cut<'_>>, InvalidPolicyHit> {
     let Some((word, name)) = policy.split_once(':') else { return Ok(None) };
     if word == STAGED || word.ends_with("/staged") || word.ends_with(".staged") {
         return Ok(None);
