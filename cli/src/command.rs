@@ -1,0 +1,8 @@
+//! The commands: one file each, with its arguments and what it does.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod flows;
+pub(crate) mod man;
+pub(crate) mod summary;
