@@ -240,7 +240,7 @@ mod tests {
         let progress = health.progress("indexing", Duration::from_secs(30));
         let _alive = health.liveness("reader", Duration::from_secs(60));
         let later = Instant::now() + Duration::from_secs(45);
-        assert_eq!(lines(&health.readiness_at(later)), "indexing: not ready: no progress for 44 s, allowed are 30 s\n");
+        assert_eq!(lines(&health.readiness_at(later)), "indexing: not ready: no progress for 45 s, allowed are 30 s\n");
         assert!(health.liveness_at(later).is_ready());
         assert!(!health.liveness_at(later + Duration::from_secs(30)).is_ready());
         progress.done();

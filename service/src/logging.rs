@@ -9,6 +9,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -123,7 +124,9 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
     };
     for directive in level.split(',') {
         let word = directive.rsplit('=').next().unwrap_or(directive).trim();
-        tracing::level_filters::LevelFilter::from_str(word).map_err(|_| unknown(word))?;
+        // An empty word would be read as `error`.
+        let level = LevelFilter::from_str(word).ok().filter(|_| !word.is_empty());
+        level.ok_or_else(|| unknown(word))?;
     }
     EnvFilter::builder().with_regex(false).parse(level).map_err(|error| error.to_string())
 }

@@ -33,7 +33,7 @@ impl<W: Write> Write for Escaping<'_, W> {
 
 /// Returns true for control characters (C0, DEL, C1), line and paragraph separators, and the marks that override the
 /// direction of text and so can make a line read as something else.
-fn is_unsafe(character: char) -> bool {
+pub(crate) fn is_unsafe(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout_at};
 
 use super::assign::MemberId;
 use super::topic::Topic;
 use crate::{BusError, Consumer, Delivered, Resume};
+
+/// What one poll waits at most: a year.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A member of a group of an in-process bus. Dropping it leaves the group.
 pub struct InProcessConsumer {
@@ -61,7 +65,9 @@ impl InProcessConsumer {
 
 impl Consumer for InProcessConsumer {
     async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Delivered>, BusError> {
-        let deadline = Instant::now() + wait;
+        let deadline = Instant::now() + wait.min(LONGEST_WAIT);
+        // There may always be more to take; other tasks of the runtime must get their turn all the same.
+        consume_budget().await;
         loop {
             // Nothing is awaited between taking records and returning them: a poll that is dropped has taken none.
             let taken = self.take(max.max(1));

@@ -1,6 +1,7 @@
 //! One topic: its partitions, its groups, and the bound that makes producers wait.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -313,12 +314,10 @@ impl Removed {
     }
 }
 
-/// Returns the partition of a key: FNV-1a, which is stable from run to run and quick on short keys.
+/// Returns the partition of a key. It need not be the same in the next process: the topic ends with this one.
 fn partition_of(key: &[u8], partitions: usize) -> usize {
-    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let hash = key.iter().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
-    // The high bits are the better mixed ones; the product of two 64-bit numbers fits 128.
-    let spread = (u128::from(hash) * partitions as u128) >> 64;
-    usize::try_from(spread).unwrap_or(0)
+    let mut hasher = DefaultHasher::new();
+    hasher.write(key);
+    // The remainder is less than a number that is a `usize`.
+    usize::try_from(hasher.finish() % partitions as u64).unwrap_or(0)
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde_json::{Map, Value, json};
 
 use super::origin::{Origin, Origins, join};
-use crate::printable::Printable;
+use crate::printable::is_unsafe;
 
 /// What `config dump` prints. Displays as YAML that can be loaded again, the sources as comments.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Dump {
 impl Dump {
     pub(super) fn new(effective: Value, origins: &Origins) -> Self {
         let mut found = Vec::new();
-        each_leaf("", &effective, &mut |key| found.push((key.to_owned(), origins.of_value(key))));
+        each_leaf("", &effective, &mut |key| found.push((key.to_owned(), origins.of(key))));
         Self { effective, origins: found }
     }
 
@@ -91,13 +91,13 @@ impl fmt::Display for Scalar<'_> {
         if plain {
             return f.write_str(text);
         }
-        // JSON leaves DEL and C1 characters as they are; YAML knows the same escape for them.
+        // YAML knows the escapes of JSON.
         f.write_char('"')?;
         for each in text.chars() {
             match each {
                 '"' | '\\' => write!(f, "\\{each}")?,
-                each if each.is_control() => write!(f, "\\u{:04x}", u32::from(each))?,
-                each => write!(f, "{}", Printable(each))?,
+                each if is_unsafe(each) => write!(f, "\\u{:04x}", u32::from(each))?,
+                each => f.write_char(each)?,
             }
         }
         f.write_char('"')

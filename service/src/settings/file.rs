@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
@@ -70,6 +70,8 @@ pub(super) fn bounds() -> serde_saphyr::Options {
             max_documents: 1,
             max_total_scalar_bytes: MAX_FILE_BYTES,
         },
+        // `no` is a country, `on` a zone: only `true` and `false` are booleans.
+        strict_booleans: true,
         duplicate_keys: DuplicateKeyPolicy::Error,
         with_snippet: false,
     }
@@ -175,9 +177,6 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
         let mut section = Vec::new();
         while let Some((name, value)) = entries.next_entry::<String, _>()? {
-            if name.is_empty() {
-                return Err(A::Error::custom("a key must not be empty"));
-            }
             section.push((name, value));
         }
         Ok(Node::Section(section))

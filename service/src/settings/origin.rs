@@ -55,26 +55,20 @@ impl Origins {
         self.0.insert(key, origin);
     }
 
-    /// Returns where a key came from: its own origin, or that of the nearest key around it.
+    /// Returns where the value of a key came from: its own origin, or that of the nearest key around it that was given as
+    /// one value. A section that stands in the file is not: each key of a file is known by itself.
     pub(super) fn of(&self, key: &str) -> Origin {
         let mut around = key;
         loop {
-            if let Some(origin) = self.0.get(around) {
-                return origin.clone();
+            match self.0.get(around) {
+                Some(Origin::File { .. }) if around != key => return Origin::Default,
+                Some(origin) => return origin.clone(),
+                None => {}
             }
             match around.rfind(['.', '[']) {
                 Some(end) => around = around.get(..end).unwrap_or_default(),
                 None => return Origin::Default,
             }
-        }
-    }
-
-    /// Returns where the value of a key came from. Unlike [`Origins::of`], a section that stands in the file does not make
-    /// all its keys come from there: each key of a file is known by itself.
-    pub(super) fn of_value(&self, key: &str) -> Origin {
-        match self.of(key) {
-            Origin::File { .. } if !self.0.contains_key(key) => Origin::Default,
-            origin => origin,
         }
     }
 }
