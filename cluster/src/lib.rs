@@ -27,3 +27,6 @@ pub use objects::{Object, ObjectName, Objects};
 pub use ranges::PrivateRanges;
 pub use services::{Backend, ServiceLookup, ServicePortEntry};
 pub use snapshot::{Holder, HostEntry, PodEntry, Snapshot};
+
+#[cfg(test)]
+mod tests;

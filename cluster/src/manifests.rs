@@ -135,9 +135,19 @@ impl fmt::Display for InvalidManifest {
 
 impl std::error::Error for InvalidManifest {}
 
+/// Reads one text as if it were the file `name` of a folder: JSON if the name ends in `.json`, else YAML.
+#[must_use]
+pub fn parse(name: &str, text: &[u8], limits: Limits) -> (Objects, Vec<InvalidManifest>) {
+    let Scan { objects, invalid, .. } = Folder::of_one(name, text, limits).gathered(Vec::new());
+    (objects, invalid)
+}
+
 /// Reads a folder once.
 #[must_use]
 pub fn read(dir: &Path, limits: Limits) -> (Objects, Vec<InvalidManifest>) {
     let Scan { objects, invalid, .. } = Folder::new(dir, limits).read();
     (objects, invalid)
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,10 @@ pub(super) fn host_endpoint(raw: RawHostEndpoint) -> Result<HostEndpoint, Invali
     Ok(HostEndpoint {
         meta: metadata.checked(Scope::Cluster)?,
         node: optional_name("spec.node", node.as_deref())?,
-        interface: optional_name("spec.interfaceName", interface_name.as_deref())?,
+        interface: match interface_name.as_deref() {
+            Some("*") => Some("*".into()),
+            named => optional_name("spec.interfaceName", named)?,
+        },
         addresses: addresses("spec.expectedIPs", expected_ips.iter().flatten().map(String::as_str))?,
         ports,
         profiles: profiles.collect::<Result<Vec<_>, _>>()?,

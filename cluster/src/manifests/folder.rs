@@ -114,12 +114,28 @@ impl Folder {
             }
         }
 
+        let scan = self.gathered(invalid);
+        changed |= scan.invalid != self.reported;
+        self.reported.clone_from(&scan.invalid);
+        Scan { changed, unsettled, ..scan }
+    }
+
+    /// Returns a folder of one file, read from a text.
+    pub(super) fn of_one(name: &str, text: &[u8], limits: Limits) -> Self {
+        let mut folder = Self::new(Path::new(""), limits);
+        let stamp = Stamp::unknown(text.len() as u64);
+        let hash = Sha256::digest(text).into();
+        let content = documents::read(text, notation(Path::new(name)), &limits);
+        folder.files.insert(name.into(), Known::first(stamp, hash, content));
+        folder
+    }
+
+    /// Puts together what is known now.
+    pub(super) fn gathered(&self, mut invalid: Vec<InvalidManifest>) -> Scan {
         let objects = self.gather(&mut invalid);
         invalid.sort();
         invalid.dedup();
-        changed |= invalid != self.reported;
-        self.reported.clone_from(&invalid);
-        Scan { changed, unsettled, objects, invalid }
+        Scan { changed: true, unsettled: false, objects, invalid }
     }
 
     fn refresh(&mut self, file: &Found, now: Option<UnixMs>) -> Result<Refreshed, InvalidReason> {
@@ -136,8 +152,7 @@ impl Folder {
         match entry {
             Entry::Vacant(vacant) => {
                 let content = documents::read(&bytes, notation(&file.path), &self.limits);
-                let in_use = content.objects.clone();
-                vacant.insert(Known { stamp: file.stamp, hash, content, in_use, kept: BTreeSet::new(), looks: 0 });
+                vacant.insert(Known::first(file.stamp, hash, content));
                 Ok(Refreshed::Changed)
             }
             Entry::Occupied(mut known) => {
@@ -213,6 +228,11 @@ enum Refreshed {
 }
 
 impl Known {
+    fn first(stamp: Stamp, hash: [u8; 32], content: Content) -> Self {
+        let in_use = content.objects.clone();
+        Self { stamp, hash, content, in_use, kept: BTreeSet::new(), looks: 0 }
+    }
+
     /// Takes a new version over. Objects that it breaks stay as they were; if a part cannot be read at all, or nothing
     /// is left of the file, so does everything that is not there any more.
     fn replace(&mut self, stamp: Stamp, hash: [u8; 32], content: Content) {

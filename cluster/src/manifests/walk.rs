@@ -17,6 +17,13 @@ pub(super) struct Stamp {
     pub(super) bytes: u64,
 }
 
+impl Stamp {
+    /// Returns the stamp of a text that is no file.
+    pub(super) fn unknown(bytes: u64) -> Self {
+        Self { modified: UnixMs(0), nanos: 0, bytes }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) path: PathBuf,
