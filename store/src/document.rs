@@ -85,9 +85,9 @@ pub struct DeadLetter {
     /// Topic of the message.
     pub topic: String,
     /// Partition of the message.
-    pub partition: i32,
+    pub partition: u32,
     /// Offset of the message.
-    pub offset: i64,
+    pub offset: u64,
     /// Time of the message.
     pub timestamp: UnixMs,
     /// The message's value, byte for byte.

@@ -4,29 +4,33 @@
 //! pages of flow records ([`FlowQuery`]), sums ([`AggregateQuery`]), and the streams entry by entry ([`EntryQuery`]),
 //! which is what the two balances are drawn from. Every answer says which part of the store it could not read.
 //!
-//! Engines: `sqlite`, a data directory with one file a day. Each engine passes the suite in `contract`.
+//! Engines: [`sqlite`], a data directory with one file a day. Each engine passes the suite in `contract`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod aggregate;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod document;
 pub mod entry;
 pub mod error;
 pub mod filter;
 pub mod normal;
 pub mod query;
+pub mod sqlite;
 
 use std::future::Future;
 use std::sync::Arc;
 
 pub use aggregate::{AggregateAnswer, AggregateQuery, AggregateRow, GroupBy, Sums};
 pub use document::{Answer, DeadLetter, Document, Stage};
-pub use entry::{Entry, EntryKind, EntryPage, EntryQuery, StreamList, StreamSummary};
+pub use entry::{Entry, EntryKind, EntryPage, EntryQuery, Quantities, StreamList, StreamSummary};
 pub use error::{Fate, StoreError};
 pub use filter::{EndTest, Filter, Keyword, Side, Text};
 pub use query::{
     Counting, Cursor, DeadLetterPage, DeadLetterQuery, FlowPage, FlowQuery, MAX_PAGE, Order, Partial, StoreState,
 };
+pub use sqlite::SqliteStore;
 
 /// A place that keeps flow records, ledgers and dead letters, and answers questions about them.
 ///

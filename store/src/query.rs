@@ -147,4 +147,6 @@ pub struct StoreState {
     pub removed_records: u64,
     /// Files that were torn and set aside; each is a loss that the balance shows.
     pub set_aside: Vec<String>,
+    /// A cursor of [`Order::Stored`] behind all that is stored now: where to begin to follow.
+    pub end: Cursor,
 }
