@@ -273,6 +273,7 @@ impl Lab {
         for step in network::build(&self.id) {
             netns::ip_batch(&step.namespace, &step.commands)?;
         }
+        netns::settings(&self.id.netns("outside"), network::OUTSIDE_SETTINGS)?;
         for node in NODES {
             let name = self.id.netns(node.name);
             netns::nft(&name, NODE_RULES)?;

@@ -84,6 +84,14 @@ pub const COMMON_SETTINGS: &[(&str, &str)] = &[
     ("?net/ipv4/ip_unprivileged_port_start", "0"),
 ];
 
+/// Settings of the router outside once its links are there: it gives up on a neighbour after a tenth of a second.
+pub const OUTSIDE_SETTINGS: &[(&str, &str)] = &[
+    ("net/ipv4/neigh/mute/mcast_solicit", "1"),
+    ("net/ipv4/neigh/mute/retrans_time_ms", "100"),
+    ("net/ipv6/neigh/mute/mcast_solicit", "1"),
+    ("net/ipv6/neigh/mute/retrans_time_ms", "100"),
+];
+
 /// Settings of `mute`: echo requests are taken in and forgotten.
 pub const MUTE_SETTINGS: &[(&str, &str)] =
     &[("net/ipv4/icmp_echo_ignore_all", "1"), ("net/ipv6/icmp/echo_ignore_all", "1")];
@@ -190,8 +198,10 @@ fn outside(lab: &LabId) -> Step {
     for range in ["2001:db8:51::40/122", "2001:db8:19::/64"] {
         line(&mut text, format_args!("route add {range} via fd77:7::2 dev mute"));
     }
-    line(&mut text, format_args!("route add unreachable 192.0.2.0/24"));
-    line(&mut text, format_args!("route add unreachable 2001:db8:192::/64"));
+    // Nobody on that link has such an address: the router asks in vain, and tells the sender so. (An `unreachable` route
+    // would too, but the kernel limits those answers to one a second and sender.)
+    line(&mut text, format_args!("route add 192.0.2.0/24 dev mute"));
+    line(&mut text, format_args!("route add 2001:db8:192::/64 dev mute"));
     Step { namespace: lab.netns("outside"), commands: text }
 }
 

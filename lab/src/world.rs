@@ -207,7 +207,7 @@ pub enum OutsidePlace {
     Outside,
     /// The namespace `mute` behind it, which takes packets in and never answers.
     Mute,
-    /// Nowhere: the router outside says that there is no such host.
+    /// Nowhere: the router outside asks for it in vain and says so.
     Unreachable,
     /// Nowhere: the pods themselves have no route to it.
     NoRoute,

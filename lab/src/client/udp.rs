@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, setsockopt, socket, sockopt};
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 
@@ -24,7 +26,7 @@ pub(super) async fn attempt(task: &Task, destination: IpAddr, port: Option<u16>,
 
 async fn exchange(task: &Task, destination: IpAddr, port: Option<u16>, course: &mut Course) -> io::Result<()> {
     let any: IpAddr = if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind(SocketAddr::new(task.source.unwrap_or(any), port.unwrap_or(0))).await?;
+    let socket = bind(SocketAddr::new(task.source.unwrap_or(any), port.unwrap_or(0)))?;
     socket.connect(SocketAddr::new(destination, task.port.unwrap_or(0))).await?;
     course.source = socket.local_addr().ok().map(|local| (local.ip(), local.port()));
     let question = if task.port == Some(dns::PORT) {
@@ -47,4 +49,16 @@ async fn exchange(task: &Task, destination: IpAddr, port: Option<u16>, course: &
         course.saw = Saw::Answered;
     }
     Ok(())
+}
+
+/// Binds a socket of one family only, so that each family has all ports for itself.
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(family, SockType::Datagram, flags, None)?;
+    if address.is_ipv6() {
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+    }
+    nix::sys::socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    UdpSocket::from_std(socket.into())
 }

@@ -55,18 +55,19 @@ impl Asker {
     }
 }
 
-/// Hands out UDP source ports, so that within a network namespace none comes again before all others were used.
+/// Hands out UDP source ports, so that within a network namespace and family none comes again before all others were
+/// used.
 #[derive(Debug, Default)]
-pub(crate) struct SourcePorts(BTreeMap<&'static str, u16>);
+pub(crate) struct SourcePorts(BTreeMap<(&'static str, Family), u16>);
 
 impl SourcePorts {
     const FIRST: u16 = 10_000;
     const LAST: u16 = 64_999;
 
     /// Returns the next `wanted` ports of a namespace in one piece, or nothing if there are not so many.
-    fn take(&mut self, netns: &'static str, wanted: u64) -> Option<(u16, u16)> {
+    fn take(&mut self, netns: &'static str, family: Family, wanted: u64) -> Option<(u16, u16)> {
         let wanted = u16::try_from(wanted.max(1)).ok().filter(|wanted| *wanted <= Self::LAST - Self::FIRST)?;
-        let next = self.0.entry(netns).or_insert(Self::FIRST);
+        let next = self.0.entry((netns, family)).or_insert(Self::FIRST);
         if Self::LAST - *next < wanted {
             *next = Self::FIRST;
         }
@@ -131,7 +132,7 @@ fn task(
         // Steady traffic comes back to a port after more than the minute of silence that ends a UDP flow.
         Protocol::UDP => {
             let wanted = count.unwrap_or_else(|| (rate.unwrap_or(1.0) * 90.0).ceil().clamp(100.0, 50_000.0) as u64);
-            Some(ports.take(asker.netns(), wanted).ok_or_else(|| wrong("more UDP attempts than a pod has ports"))?)
+            Some(ports.take(asker.netns(), address_family, wanted).ok_or_else(|| wrong("more UDP attempts than a pod has ports"))?)
         }
         _ => None,
     };
@@ -186,11 +187,12 @@ mod tests {
     #[test]
     fn source_ports_come_round_late() {
         let mut ports = SourcePorts::default();
-        assert_eq!(ports.take("a", 10_000), Some((10_000, 19_999)));
-        assert_eq!(ports.take("a", 10_000), Some((20_000, 29_999)));
-        assert_eq!(ports.take("b", 1), Some((10_000, 10_000)));
-        assert_eq!(ports.take("a", 40_000), Some((10_000, 49_999)));
-        assert_eq!(ports.take("a", 60_000), None);
+        assert_eq!(ports.take("a", Family::V4, 10_000), Some((10_000, 19_999)));
+        assert_eq!(ports.take("a", Family::V4, 10_000), Some((20_000, 29_999)));
+        assert_eq!(ports.take("a", Family::V6, 1), Some((10_000, 10_000)));
+        assert_eq!(ports.take("b", Family::V4, 1), Some((10_000, 10_000)));
+        assert_eq!(ports.take("a", Family::V4, 40_000), Some((10_000, 49_999)));
+        assert_eq!(ports.take("a", Family::V4, 60_000), None);
     }
 
     fn refuse(task: &str, message: &str) {
