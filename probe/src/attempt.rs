@@ -41,7 +41,7 @@
 //!
 //! # Drops without an attempt
 //!
-//! A drop waits [`drops::WAIT_MS`] for an attempt of this node: a SYN that was dropped is known by its socket only when
+//! A drop waits two seconds for an attempt of this node: a SYN that was dropped is known by its socket only when
 //! it is sent again, a second later. Then it is a record of its own. `dst` if a pod of this node has the destination. A
 //! datagram dropped in its sender's own namespace is `src`: the output hook drops it before any socket hook sees it,
 //! and no other event will speak for it. Else `fwd`, with no local end. TCP segments within a connection are no
@@ -203,7 +203,7 @@ impl Attempts {
                     self.idle.push(DatagramKey { cgroup: attempt.cgroup, netns: attempt.netns, tuple: attempt.tuple });
                 }
             }
-            State::Undecided | State::Held { .. }
+            State::Undecided
                 if attempt.account.is_some()
                     && attempt.key.is_none()
                     && now.ms_since(attempt.started) >= PENDING_MS

@@ -1,9 +1,12 @@
 //! From the kernel's monotonic clock to wall-clock time. The offset is measured outside and comes in as a value, so
-//! that the middle of the probe has no clock.
+//! that the middle of the probe has no clock; [`measure`] and [`unix_now`] are for its two ends.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flow::UnixMs;
 
 use crate::kernel::event::KernelNs;
+use crate::kernel::kernel_now;
 
 /// The offset between both clocks, as last measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,6 +28,25 @@ impl WallClock {
         let ns = self.offset_ns + i128::from(at.0);
         UnixMs(u64::try_from(ns / 1_000_000).unwrap_or(0))
     }
+}
+
+/// Reads both clocks. The kernel's is read before and after, so that a pause in between shifts the offset by half.
+#[must_use]
+pub fn measure() -> WallClock {
+    let before = kernel_now();
+    let unix = since_epoch();
+    let after = kernel_now();
+    WallClock::of(KernelNs(before.0.midpoint(after.0)), unix.as_nanos())
+}
+
+/// Returns the wall-clock time.
+#[must_use]
+pub fn unix_now() -> UnixMs {
+    UnixMs(u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX))
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 impl KernelNs {

@@ -8,6 +8,7 @@ mod cgroups;
 pub mod path;
 #[cfg(test)]
 mod tests;
+pub mod walk;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;

@@ -15,6 +15,7 @@
 //! record may say otherwise (a bound socket older than the probe is the receiver; a datagram dropped in its sender's own
 //! namespace is the sender's). Then the attempt moves to the account that the record is read under, and `seen` with it.
 
+pub mod state;
 #[cfg(test)]
 mod tests;
 

@@ -18,11 +18,21 @@
 )]
 
 pub mod attempt;
+mod capture;
 pub mod clock;
 pub mod identity;
 pub mod kernel;
 pub mod ledger;
+pub mod metrics;
+pub mod numbers;
 pub mod observe;
 pub mod overload;
+pub mod pipeline;
+pub mod publish;
+pub mod replay;
+pub mod settings;
 pub mod slab;
 pub mod window;
+
+#[cfg(test)]
+mod test_support;

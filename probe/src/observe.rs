@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use flow::digest::{Chain, GENESIS};
 use flow::{LedgerRecord, Predecessor, RawFlow, Stream, UnixMs};
 
 use crate::attempt::translate::Translate;
@@ -15,6 +14,7 @@ use crate::identity::Identities;
 use crate::kernel::DatagramKey;
 use crate::kernel::event::{DatagramTotals, KernelCounters, KernelEvent, KernelNs, ScannedSocket};
 use crate::ledger::{Account, Closed, Ledger};
+use crate::numbers::Numbers;
 use crate::window::Windows;
 
 /// How often what is gone long ago is forgotten.
@@ -30,15 +30,6 @@ pub struct Observer {
     clock: WallClock,
     numbers: Numbers,
     tidied: KernelNs,
-}
-
-/// The numbers of a stream, and the digest of what they went to.
-struct Numbers {
-    stream: Stream,
-    next: u64,
-    from: u64,
-    since: UnixMs,
-    chain: Chain,
 }
 
 /// How full the tables are and what the books say, for metrics.
@@ -79,7 +70,7 @@ impl Observer {
             ledger: Ledger::default(),
             translate,
             clock,
-            numbers: Numbers { stream, next: 0, from: 0, since: begin, chain: Chain::after(GENESIS) },
+            numbers: Numbers::new(stream, begin),
             tidied: KernelNs(0),
         }
     }
@@ -172,9 +163,7 @@ impl Observer {
 
     fn number(&mut self, records: &mut [RawFlow]) {
         for record in records {
-            record.seq = self.numbers.next;
-            self.numbers.next += 1;
-            self.numbers.chain.add(&*record);
+            self.numbers.number(record);
             let account = account_of(record);
             self.ledger.started(account, record.counters.flows_started);
         }
@@ -190,26 +179,8 @@ impl Observer {
         predecessor: Option<Predecessor>,
     ) -> (LedgerRecord, Closed) {
         let closed = self.close(kernel);
-        let numbers = &mut self.numbers;
-        let end = self.clock.wall(now).max(numbers.since);
-        let chain = std::mem::replace(&mut numbers.chain, Chain::after(GENESIS));
-        let digest = chain.finish();
-        numbers.chain = Chain::after(&digest);
-        let record = LedgerRecord {
-            stream: numbers.stream.clone(),
-            seq: numbers.next,
-            from_seq: numbers.from,
-            start_time: numbers.since,
-            end_time: end,
-            closing,
-            predecessor,
-            attempts: closed.accounts.clone(),
-            missed_runs: kernel.missed_runs,
-            digest,
-        };
-        numbers.from = numbers.next;
-        numbers.next += 1;
-        numbers.since = end;
+        let wall = self.clock.wall(now);
+        let record = self.numbers.ledger(wall, closed.accounts.clone(), kernel.missed_runs, closing, predecessor);
         (record, closed)
     }
 
@@ -246,13 +217,13 @@ impl Observer {
     /// Returns the number that the next record gets.
     #[must_use]
     pub fn next_seq(&self) -> u64 {
-        self.numbers.next
+        self.numbers.next()
     }
 
     /// Returns the stream.
     #[must_use]
     pub fn stream(&self) -> &Stream {
-        &self.numbers.stream
+        self.numbers.stream()
     }
 }
 

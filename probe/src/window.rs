@@ -162,12 +162,11 @@ impl Windows {
         false
     }
 
-    /// Moves every record with something in it into `records`, due or not: the last flush. Open attempts of silent keys
-    /// get their last record too.
+    /// Moves every record with something in it into `records`, due or not: the last flush.
     pub fn take_all(&mut self, now: UnixMs, records: &mut Vec<RawFlow>) {
         for id in std::mem::take(&mut self.due).into_iter().map(|(_, id)| id) {
             if let Some(accumulator) = self.keys.get_mut(id)
-                && (accumulator.changed() || accumulator.open_count() > 0)
+                && accumulator.changed()
             {
                 records.push(accumulator.write(&self.stream, now));
             }

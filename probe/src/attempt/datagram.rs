@@ -93,16 +93,16 @@ impl Attempts {
             if counted == attempt.seen {
                 continue;
             }
+            let (sent, received) = (counted.packets_out > 0, counted.packets_in > 0);
+            if (attempt.packets_in || received) && (attempt.packets_out || sent) {
+                // What comes with the answer is the answered flow's.
+                self.came_through(id, desk);
+            }
             self.total(id, &counted, desk);
-            let Some(attempt) = self.table.get(id) else { continue };
-            if attempt.packets_in && attempt.packets_out {
-                let decided = matches!(attempt.state, State::Decided(_));
-                if decided {
-                    self.came_through(id, desk);
-                } else {
-                    self.decide(id, Outcome::Established, desk);
-                    self.plan(id, desk.now);
-                }
+            let undecided = |a: &Attempt| !matches!(a.state, State::Decided(_)) && a.packets_in && a.packets_out;
+            if self.table.get(id).is_some_and(undecided) {
+                self.decide(id, Outcome::Established, desk);
+                self.plan(id, desk.now);
             }
         }
         self.polled = self.polled.max(desk.now);

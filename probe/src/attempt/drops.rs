@@ -18,7 +18,7 @@ use crate::slab::{Slab, SlabId};
 use crate::window::{Delta, FlowKey};
 
 /// How long a drop waits for an attempt: a retransmission timeout of one second, and slack for both rings.
-pub const WAIT_MS: u64 = 2_000;
+pub(super) const WAIT_MS: u64 = 2_000;
 /// How long a dropped TCP packet is remembered: until the kernel itself gives up its connection (127 s).
 const REMEMBER_TCP_MS: u64 = 150_000;
 /// How long any other is: as long as a silent attempt lives.

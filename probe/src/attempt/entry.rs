@@ -184,7 +184,7 @@ impl Attempt {
         let pending = (!self.shown && self.account.is_some()).then(|| self.started.plus_ms(PENDING_MS));
         let silence = |ms| (self.kind == Kind::Datagram).then(|| self.last.plus_ms(ms));
         match self.state {
-            State::Held { until, .. } => Some(pending.map_or(until, |p| p.min(until))),
+            State::Held { until, .. } => Some(until),
             State::Undecided => [pending, silence(UNANSWERED_MS)].into_iter().flatten().min(),
             State::Decided(_) => silence(IDLE_MS),
         }

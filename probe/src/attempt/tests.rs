@@ -1,1 +1,5 @@
-
+mod datagrams;
+mod dropped;
+mod filters;
+mod scans;
+mod tcp;
