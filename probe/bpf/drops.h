@@ -146,8 +146,7 @@ static __always_inline void read_original(struct drop_event *e, struct sk_buff *
 	else
 		__builtin_memcpy(e->original, address, 16);
 	e->original_port = has_ports(e->protocol) ? bpf_ntohs(port) : 0;
-	if (e->original_port == e->dest_port &&
-	    !__builtin_memcmp(e->original, e->dest, sizeof(e->original))) {
+	if (e->original_port == e->dest_port && same_address(e->original, e->dest)) {
 		__builtin_memset(e->original, 0, sizeof(e->original));
 		e->original_port = 0;
 	}

@@ -27,7 +27,6 @@
 #define PROTO_UDP_LITE 136
 
 #define SOCKET_TYPE_RAW 3
-#define SOCKET_UNCONNECTED 1 /* SS_UNCONNECTED: the connect call has not returned yet */
 #define SOCKET_DONE 1 /* SOCK_DONE: set when a FIN is taken in, bit 1 since long before 5.8 */
 #define SOCKET_BOUND_PORT 8 /* SOCK_BINDPORT_LOCK */
 #define ECONNREFUSED 111
@@ -91,6 +90,7 @@ struct sock_common {
 	};
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -106,13 +106,18 @@ struct sock {
 	u16 sk_type;
 	u8 sk_shutdown;
 	u8 sk_userlocks;
-	unsigned long sk_flags;
 	struct socket *sk_socket;
 	struct sock_cgroup_data sk_cgrp_data;
 } RELOCATED;
 
+/* An enumeration as in the kernel, else the member is not found. */
+typedef enum {
+	SS_FREE = 0,
+	SS_UNCONNECTED = 1, /* the connect call has not returned yet */
+} socket_state;
+
 struct socket {
-	int state;
+	socket_state state;
 	struct sock *sk;
 } RELOCATED;
 

@@ -19,6 +19,13 @@ struct packet {
 	u8 icmp_code;
 };
 
+static __always_inline bool same_address(const u8 *a, const u8 *b)
+{
+	const u64 *x = (const u64 *)a, *y = (const u64 *)b;
+
+	return x[0] == y[0] && x[1] == y[1];
+}
+
 static __always_inline bool is_extension(u8 protocol)
 {
 	return protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING ||

@@ -38,7 +38,7 @@ static __always_inline void total(struct tcp_totals *t, struct sock *sk, struct 
 			state == TCP_LAST_ACK;
 	u64 out = tp->bytes_acked, in = tp->bytes_received;
 	u64 extra = (side == SIDE_INITIATOR) + (sent_fin && tp->snd_una == tp->write_seq);
-	u64 fin = sk->sk_flags >> SOCKET_DONE & 1;
+	u64 fin = sk->__sk_common.skc_flags >> SOCKET_DONE & 1;
 	u32 min_rtt = tp->rtt_min.s[0].v;
 
 	t->bytes_out = out > extra ? out - extra : 0;
@@ -160,8 +160,9 @@ static __always_inline u16 reason_given_up(struct sock *sk)
 {
 	int error = sk->sk_err ?: sk->sk_err_soft;
 
-	if (!error && !sk->sk_shutdown && sk->sk_socket &&
-	    BPF_CORE_READ(sk, sk_socket, state) == SOCKET_UNCONNECTED)
+	struct socket *socket = sk->sk_socket;
+
+	if (!error && !sk->sk_shutdown && socket && socket->state == SS_UNCONNECTED)
 		error = ECONNREFUSED;
 	return error;
 }

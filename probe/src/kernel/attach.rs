@@ -1,5 +1,6 @@
 //! Loads and attaches each hook by itself: what the kernel refuses is reported, the rest works.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsFd;
 
@@ -12,13 +13,22 @@ use super::syscall;
 
 /// Attaches the wanted hooks in their order and says of each how it went.
 pub(super) fn attach_all(programs: &mut Ebpf, btf: &Btf, options: &KernelOptions) -> Vec<HookReport> {
-    let attach = |hook: Hook| {
+    let mut attached = BTreeSet::new();
+    let mut attach = |hook: Hook| {
         if !options.hooks.contains(&hook) {
             return HookState::Disabled;
         }
-        attach_one(programs, btf, options, hook).map_or_else(HookState::Refused, |()| HookState::Attached)
+        if let Some(other) = hook.needs().filter(|other| !attached.contains(other)) {
+            return HookState::Refused(HookError::Needs(other));
+        }
+        match attach_one(programs, btf, options, hook) {
+            Ok(()) => {
+                attached.insert(hook);
+                HookState::Attached
+            }
+            Err(error) => HookState::Refused(error),
+        }
     };
-    let mut attach = attach;
     Hook::ALL.into_iter().map(|hook| HookReport { hook, state: attach(hook) }).collect()
 }
 

@@ -119,6 +119,12 @@ impl Hook {
         }
     }
 
+    /// Returns the hook without which this one would tell untruths: a connect call is known to have sent only by the
+    /// state change that follows.
+    pub(super) fn needs(self) -> Option<Self> {
+        matches!(self, Self::ConnectIpv4 | Self::ConnectIpv6).then_some(Self::TcpState)
+    }
+
     pub(super) fn place(self) -> Place {
         match self {
             Self::TcpState | Self::Empty => Place::Tracepoint("inet_sock_set_state"),
@@ -149,6 +155,9 @@ pub enum HookError {
     /// The kernel did not attach the program.
     #[error("the kernel does not attach it")]
     Attach(#[source] ProgramError),
+    /// It would tell untruths without another hook, which is not there.
+    #[error("it makes no sense without the hook {}, which is not there", .0.name())]
+    Needs(Hook),
     /// The root of the cgroup2 tree could not be opened.
     #[error("cannot open the cgroup2 tree at {path}")]
     CgroupRoot {
