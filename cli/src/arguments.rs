@@ -89,6 +89,8 @@ pub(crate) struct NameArguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write raw records as JSON lines: the probe alone
+    Probe(command::probe::ProbeArguments),
     /// Show stored flows
     Flows(command::flows::FlowsArguments),
     /// Sum stored flows by pair and outcome

@@ -5,4 +5,5 @@ pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod flows;
 pub(crate) mod man;
+pub(crate) mod probe;
 pub(crate) mod summary;

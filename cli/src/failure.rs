@@ -63,7 +63,7 @@ impl Failure {
         let lines: Vec<String> = self.message().lines().map(|line| printable(line).into_owned()).collect();
         for (place, line) in lines.iter().enumerate() {
             text.push_str(if place == 0 { " " } else { "\n  " });
-            text.push_str(line);
+            text.push_str(line.trim_start());
         }
         if let Some(fix) = &self.fix {
             text.push_str("\n  fix: ");

@@ -6,6 +6,7 @@ mod arguments;
 mod command;
 mod doctor;
 mod failure;
+mod follow;
 mod kept;
 #[cfg(test)]
 mod reference;
@@ -13,6 +14,7 @@ mod render;
 mod sample;
 mod selection;
 mod settings;
+mod source;
 mod terminal;
 #[cfg(test)]
 mod test_support;
@@ -48,6 +50,7 @@ fn dispatch(arguments: &Arguments) -> CommandResult {
         Command::Doctor(arguments) => command::doctor::run(global, arguments),
         Command::Flows(arguments) => asynchronous(command::flows::run(global, arguments)),
         Command::Man(arguments) => command::man::run(arguments),
+        Command::Probe(arguments) => asynchronous(command::probe::run(global, arguments)),
         Command::Summary(arguments) => asynchronous(command::summary::run(global, arguments)),
     }
 }

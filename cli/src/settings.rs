@@ -3,12 +3,16 @@
 mod admin;
 mod bus;
 mod defaults;
+mod effective;
 mod store;
 
 use std::path::PathBuf;
 
+use enricher::{EnricherSettings, RawEnricherSettings};
+use probe::settings::{ProbeSettings, RawProbeSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use service::logging::{LogSettings, RawLogSettings};
 use service::settings::{Dump, Problems, Sources};
 
@@ -38,6 +42,10 @@ pub(crate) struct RawSettings {
     log: Option<RawLogSettings>,
     /// The admin server: liveness, readiness, metrics.
     admin: Option<RawAdminSettings>,
+    /// The probe: kernel events, or a file of raw records.
+    probe: Option<RawProbeSettings>,
+    /// The enricher: names and verdicts.
+    enricher: Option<RawEnricherSettings>,
     /// The bus between the roles.
     bus: Option<RawBusSettings>,
     /// The flow store.
@@ -45,7 +53,7 @@ pub(crate) struct RawSettings {
 }
 
 /// The settings, checked.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Name of the cluster in records.
     pub(crate) cluster: String,
@@ -57,6 +65,10 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     /// The admin server.
     pub(crate) admin: AdminSettings,
+    /// The probe.
+    pub(crate) probe: ProbeSettings,
+    /// The enricher.
+    pub(crate) enricher: EnricherSettings,
     /// The bus between the roles.
     pub(crate) bus: BusSettings,
     /// The flow store.
@@ -89,8 +101,7 @@ pub(crate) fn load_with(global: &GlobalArguments, names: &NameArguments, flags: 
 /// Returns a usage failure that names everything that is wrong.
 pub(crate) fn dump(global: &GlobalArguments, names: &NameArguments) -> Result<Dump, Failure> {
     let (settings, problems) = read(global, names, &[])?;
-    let effective = serde_json::to_value(&settings)?;
-    let dump = problems.dump(effective);
+    let dump = problems.dump(settings.effective());
     problems.into_result(dump).map_err(wrong)
 }
 
@@ -147,8 +158,25 @@ impl Settings {
             data_dir,
             log: LogSettings::resolve(raw.log.unwrap_or_default(), problems),
             admin: AdminSettings::resolve(raw.admin.unwrap_or_default(), problems),
+            probe: ProbeSettings::resolve(raw.probe.unwrap_or_default(), problems),
+            enricher: EnricherSettings::resolve(raw.enricher.unwrap_or_default(), problems),
             bus: BusSettings::resolve(raw.bus.unwrap_or_default(), problems),
             store: StoreSettings::resolve(raw.store.unwrap_or_default(), problems),
         }
+    }
+
+    /// Returns the settings as the file would have to say them, with every default filled in.
+    fn effective(&self) -> serde_json::Value {
+        json!({
+            "cluster": self.cluster,
+            "node": self.node,
+            "data_dir": self.data_dir,
+            "log": self.log,
+            "admin": self.admin,
+            "probe": effective::probe(&self.probe),
+            "enricher": effective::enricher(&self.enricher),
+            "bus": self.bus,
+            "store": self.store,
+        })
     }
 }

@@ -1,18 +1,17 @@
 //! `millrace flows`: stored flow records, filtered, in an order people read, or followed as they come.
 
 use std::collections::HashSet;
-use std::io::{self, BufWriter, Write};
-use std::time::Duration;
 
 use clap::Args;
 use flow::FlowRecord;
 use jiff::Zoned;
-use store::{FlowQuery, FlowStore, MAX_PAGE, Order, Partial};
+use store::{FlowStore, MAX_PAGE, Order};
 
 use crate::arguments::GlobalArguments;
-use service::exit::Exit;
+use service::shutdown::Shutdown;
 
 use crate::failure::{CommandResult, Failure};
+use crate::follow::{PAGE, Shown, follow, question};
 use crate::kept::{self, Notes};
 use crate::render::flow::{FlowWriter, Format};
 use crate::selection::{Selection, SelectionArguments};
@@ -24,9 +23,6 @@ const DEFAULT_LAST: usize = 50;
 const DEFAULT_LAST_FOLLOWING: usize = 10;
 /// The newest records are turned around in memory; this bounds it to some hundred MiB.
 const MOST_LAST: u64 = 100_000;
-/// How often a followed store is asked for more; records leave the probe within a second.
-const FOLLOW_EVERY: Duration = Duration::from_millis(250);
-
 /// Arguments of `millrace flows`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -69,21 +65,11 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &FlowsArguments) ->
     let store = kept::open(global)?;
     let terminal = Terminal::of_stdout(global.color);
     let notes = kept::notes(&store, selection.from, terminal.interactive).await?;
-    let mut shown = Shown {
-        out: BufWriter::new(io::stdout()),
-        writer: FlowWriter::new(arguments.output, terminal, now.clone()),
-        partial: Vec::new(),
-    };
+    let mut shown = Shown::on_stdout(FlowWriter::new(arguments.output, terminal, now));
     notes.print();
     if arguments.follow {
-        let following = follow(&store, &selection, arguments.last, &mut shown);
-        // Ctrl-C is how following ends: no failure.
-        tokio::select! {
-            result = following => result?,
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        shown.out.flush()?;
-        return Ok(Exit::Yes);
+        follow_from(&store, &selection, arguments.last, &mut shown).await?;
+        return Ok(kept::exit_of(shown.partial()));
     }
     let asked_nothing = selection.from.is_none() && selection.to.is_none() && arguments.first.is_none();
     match (arguments.last, arguments.first) {
@@ -91,49 +77,11 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &FlowsArguments) ->
         (None, _) if asked_nothing => drop(newest(&store, &selection, DEFAULT_LAST, &mut shown).await?),
         (None, first) => oldest(&store, &selection, first, &mut shown).await?,
     }
-    shown.writer.finish(&mut shown.out)?;
-    shown.out.flush()?;
-    if asked_nothing
-        && arguments.last.is_none()
-        && shown.writer.written() == DEFAULT_LAST as u64
-        && terminal.interactive
-    {
+    shown.finish()?;
+    if asked_nothing && arguments.last.is_none() && shown.written() == DEFAULT_LAST as u64 && terminal.interactive {
         Notes::line(&format!("the newest {DEFAULT_LAST}; --last N or --since 1h shows more"));
     }
-    Ok(kept::exit_of(&shown.partial))
-}
-
-/// Where records go, and what could not be read on the way.
-struct Shown {
-    out: BufWriter<io::Stdout>,
-    writer: FlowWriter,
-    partial: Vec<Partial>,
-}
-
-impl Shown {
-    fn write(&mut self, records: &[FlowRecord]) -> io::Result<()> {
-        self.writer.write(&mut self.out, records)
-    }
-
-    fn note(&mut self, partial: Vec<Partial>) {
-        for part in partial {
-            if !self.partial.contains(&part) {
-                self.partial.push(part);
-            }
-        }
-    }
-}
-
-fn query(selection: &Selection, order: Order, limit: usize) -> FlowQuery {
-    FlowQuery {
-        from: selection.from,
-        to: selection.to,
-        filter: selection.filter.clone(),
-        counting: selection.counting,
-        order,
-        limit,
-        cursor: None,
-    }
+    Ok(kept::exit_of(shown.partial()))
 }
 
 /// Shows the newest records, oldest first, and returns them.
@@ -144,7 +92,7 @@ async fn newest(
     shown: &mut Shown,
 ) -> Result<Vec<FlowRecord>, Failure> {
     let mut records: Vec<FlowRecord> = Vec::new();
-    let mut query = query(selection, Order::NewestFirst, MAX_PAGE.min(last));
+    let mut query = question(selection, Order::NewestFirst, MAX_PAGE.min(last));
     while records.len() < last {
         query.limit = MAX_PAGE.min(last - records.len());
         let page = store.flows(&query).await?;
@@ -162,9 +110,6 @@ async fn newest(
     Ok(records)
 }
 
-/// Records a page: enough to align columns by, small enough to show at once.
-const PAGE: usize = 1000;
-
 async fn oldest(
     store: &impl FlowStore,
     selection: &Selection,
@@ -172,7 +117,7 @@ async fn oldest(
     shown: &mut Shown,
 ) -> Result<(), Failure> {
     let mut left = first.unwrap_or(u64::MAX);
-    let mut query = query(selection, Order::OldestFirst, PAGE);
+    let mut query = question(selection, Order::OldestFirst, PAGE);
     while left > 0 {
         query.limit = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
         let page = store.flows(&query).await?;
@@ -188,31 +133,23 @@ async fn oldest(
 }
 
 /// Shows what is there, then what is stored from now on.
-async fn follow(
+///
+/// With a time, all since then is walked through in the order of storing, and following is going on with that. Without,
+/// the newest few are shown first; those that were stored meanwhile come again on the walk and are passed over.
+async fn follow_from(
     store: &impl FlowStore,
     selection: &Selection,
     last: Option<u64>,
     shown: &mut Shown,
 ) -> Result<(), Failure> {
-    let mut query = query(selection, Order::Stored, PAGE);
-    // With a time, all since then is walked through in the order of storing, and following is going on with that.
-    // Without, the newest few are shown first; what was stored meanwhile comes again on the walk and is passed over.
-    let mut seen: HashSet<(flow::Stream, u64)> = HashSet::new();
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
+    let (mut behind, mut seen) = (None, HashSet::new());
     if selection.from.is_none() || last.is_some() {
-        query.cursor = Some(store.state().await?.end);
+        behind = Some(store.state().await?.end);
         let records =
             newest(store, selection, last.map_or(DEFAULT_LAST_FOLLOWING, |last| last as usize), shown).await?;
         seen.extend(records.into_iter().map(|record| (record.stream, record.seq)));
     }
-    loop {
-        let mut page = store.flows(&query).await?;
-        let caught_up = page.records.len() < query.limit;
-        query.cursor = page.next.or(query.cursor);
-        page.records.retain(|record| !seen.remove(&(record.stream.clone(), record.seq)));
-        shown.write(&page.records)?;
-        if caught_up {
-            shown.out.flush()?;
-            tokio::time::sleep(FOLLOW_EVERY).await;
-        }
-    }
+    follow(store, selection, behind, seen, shown, &shutdown.token()).await
 }
