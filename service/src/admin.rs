@@ -3,21 +3,46 @@
 //! It has no authentication and shows no flow, no label and no setting; it listens on loopback unless told otherwise.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use crate::health::{Health, Report};
 use crate::metrics::{CONTENT_TYPE, Metrics};
+use crate::settings::ListenAddress;
 use crate::shutdown::Token;
 
 /// Where it listens by default.
-pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9700);
+pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9700);
+
+/// The section `admin` as it is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawAdminSettings {
+    /// Where `/livez`, `/readyz` and `/metrics` are served. Whoever can connect can read the metrics.
+    pub address: Option<ListenAddress>,
+}
+
+/// The section `admin`, checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AdminSettings {
+    /// Where it listens.
+    pub address: ListenAddress,
+}
+
+impl AdminSettings {
+    /// Fills in what the section leaves open; every address that can be read is a good one.
+    pub fn resolve(raw: &RawAdminSettings) -> Self {
+        Self { address: raw.address.unwrap_or(DEFAULT_ADDRESS.into()) }
+    }
+}
 
 /// An admin server that has its address.
 #[derive(Debug)]
@@ -48,7 +73,8 @@ impl Admin {
     ///
     /// # Errors
     /// If the address cannot be listened on.
-    pub async fn bind(address: SocketAddr) -> Result<Self, CannotListen> {
+    pub async fn bind(address: impl Into<SocketAddr>) -> Result<Self, CannotListen> {
+        let address = address.into();
         let failed = |source| CannotListen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

@@ -43,6 +43,7 @@
 //! # Ok::<(), Problems>(())
 //! ```
 
+mod address;
 mod dump;
 mod environment;
 mod file;
@@ -60,6 +61,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use address::{InvalidAddress, ListenAddress};
 pub use dump::Dump;
 pub use origin::Origin;
 pub use period::{InvalidPeriod, Period};

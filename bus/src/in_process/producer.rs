@@ -3,8 +3,10 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use tokio::task::coop::consume_budget;
+
 use super::Shared;
-use super::topic::{Append, Topic};
+use super::topic::{Append, Batch, Topic};
 use crate::{BusError, MAX_RECORD_BYTES, Producer, Record};
 
 /// A producer of an in-process bus. Clones share it.
@@ -38,25 +40,25 @@ impl Producer for InProcessProducer {
         while let Some(first) = records.peek() {
             let topic = Arc::clone(self.shared.topic(&first.topic)?);
             let _turn = topic.turn.lock().await;
-            while let Some(record) = records.next_if(|record| record.topic == topic.name) {
-                append(&topic, record).await?;
-            }
+            append(&topic, &mut records).await?;
         }
+        // A topic may always have room; other tasks of the runtime must get their turn all the same.
+        consume_budget().await;
         Ok(())
     }
 }
 
-/// Appends one record as soon as there is room for it.
-async fn append(topic: &Topic, mut record: Record) -> Result<(), BusError> {
+/// Appends the records up to the first for another topic, waiting for room where there is none.
+async fn append(topic: &Topic, records: &mut Batch) -> Result<(), BusError> {
     loop {
         let mut room = pin!(topic.room.notified());
         // Listen before looking, or room that is made in between would go unnoticed.
         room.as_mut().enable();
-        match { topic.state().append(record) } {
+        let appended = topic.state().append(records);
+        match appended {
             Append::Done => return Ok(()),
             Append::Closed => return Err(BusError::Closed),
-            Append::Full(back) => record = back,
+            Append::Full => room.await,
         }
-        room.await;
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
+use std::iter::Peekable;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec;
 
 use tokio::sync::Notify;
 
@@ -58,12 +60,17 @@ struct Cursor {
     delivered: u64,
 }
 
+/// What is left of a batch to append.
+pub(super) type Batch = Peekable<vec::IntoIter<Record>>;
+
 /// What came of an attempt to append.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Append {
+    /// The next record, if any, is for another topic.
     Done,
-    /// There is no room; the record comes back.
-    Full(Record),
+    /// There is no room for the next record.
+    Full,
+    /// The topic takes no more.
     Closed,
 }
 
@@ -150,18 +157,28 @@ impl State {
         }
     }
 
-    /// Adds a record to the partition of its key.
-    pub(super) fn append(&mut self, record: Record) -> Append {
-        if self.closed {
-            return Append::Closed;
+    /// Takes the records of this topic off the front of a batch, as far as there is room, and adds each to the partition
+    /// of its key.
+    pub(super) fn append(&mut self, batch: &mut Batch) -> Append {
+        loop {
+            let Some(size) = batch.peek().filter(|next| next.topic == self.name).map(Record::size) else {
+                return Append::Done;
+            };
+            if self.closed {
+                return Append::Closed;
+            }
+            if self.groups.is_empty() {
+                self.make_way(size);
+            }
+            if self.held.records >= self.max_records || self.held.bytes + size > self.max_bytes {
+                return Append::Full;
+            }
+            let Some(record) = batch.next() else { return Append::Done };
+            self.add(record, size);
         }
-        let size = record.size();
-        if self.groups.is_empty() {
-            self.make_way(size);
-        }
-        if self.held.records >= self.max_records || self.held.bytes + size > self.max_bytes {
-            return Append::Full(record);
-        }
+    }
+
+    fn add(&mut self, record: Record, size: usize) {
         let partition = partition_of(&record.key, self.logs.len());
         if let Some(log) = self.logs.get_mut(partition) {
             log.append(record);
@@ -171,7 +188,6 @@ impl State {
         for group in self.groups.values() {
             group.wake_owner(partition);
         }
-        Append::Done
     }
 
     /// Adds to `into` up to `max` records for a member, looking at its partitions from the `first` on.

@@ -14,7 +14,7 @@ struct Running {
 }
 
 async fn running() -> Running {
-    let admin = Admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let admin = Admin::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (address, health, shutdown) = (admin.address(), Health::new(), Shutdown::new());
     let metrics = MetricsBuilder::new("0.1.0", "test".to_owned()).build();
     let served = tokio::spawn(admin.serve(health.clone(), metrics, shutdown.token()));
@@ -84,7 +84,7 @@ async fn it_ends_when_asked_to_even_with_a_connection_open() {
 
 #[tokio::test]
 async fn an_address_in_use_is_named() {
-    let first = Admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let first = Admin::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let error = Admin::bind(first.address()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen on {} for the admin server", first.address()));
 }

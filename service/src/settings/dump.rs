@@ -42,16 +42,17 @@ impl Dump {
         for (name, value) in section {
             let key = join(parent, name);
             let indent = "  ".repeat(depth);
+            let name = Scalar(name);
             match value {
                 Value::Object(inner) if !inner.is_empty() => {
-                    writeln!(f, "{indent}{}:", Scalar(name))?;
+                    writeln!(f, "{indent}{name}:")?;
                     self.write(f, &key, inner, depth + 1)?;
+                    continue;
                 }
-                Value::String(text) => {
-                    writeln!(f, "{indent}{}: {}  # {}", Scalar(name), Scalar(text), self.origin(&key))?
-                }
-                other => writeln!(f, "{indent}{}: {other}  # {}", Scalar(name), self.origin(&key))?,
+                Value::String(text) => write!(f, "{indent}{name}: {}", Scalar(text))?,
+                other => write!(f, "{indent}{name}: {}", Json(other))?,
             }
+            writeln!(f, "  # {}", self.origin(&key))?;
         }
         Ok(())
     }
@@ -91,15 +92,24 @@ impl fmt::Display for Scalar<'_> {
         if plain {
             return f.write_str(text);
         }
-        // YAML knows the escapes of JSON.
-        f.write_char('"')?;
-        for each in text.chars() {
-            match each {
-                '"' | '\\' => write!(f, "\\{each}")?,
-                each if is_unsafe(each) => write!(f, "\\u{:04x}", u32::from(each))?,
-                each => f.write_char(each)?,
+        write!(f, "{}", Json(&Value::from(text)))
+    }
+}
+
+/// A value as JSON, which is YAML as well, with nothing in it that a terminal would obey.
+struct Json<'a>(&'a Value);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // JSON escapes the characters below the space. The others that are not safe can stand in strings only, where the
+        // same escape is understood.
+        for each in self.0.to_string().chars() {
+            if is_unsafe(each) {
+                write!(f, "\\u{:04x}", u32::from(each))?;
+            } else {
+                f.write_char(each)?;
             }
         }
-        f.write_char('"')
+        Ok(())
     }
 }

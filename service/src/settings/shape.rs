@@ -14,6 +14,9 @@ const MAX_LISTED: usize = 16;
 /// From which likeness on a key is suggested. By trial: `nodde` for `node` has 0.95, `retention` for `record` 0.6.
 const LIKENESS: f64 = 0.8;
 
+/// The longest name, in bytes, that is compared with the known ones.
+const MAX_COMPARED: usize = 64;
+
 /// References that are followed in a row; a schema that refers to itself must end somewhere.
 const MAX_REFERENCES: usize = 16;
 
@@ -81,16 +84,12 @@ impl Shape {
         }
     }
 
-    /// Returns the full names of all keys anywhere that end in this word.
-    fn keys_named(&self, word: &str) -> Vec<String> {
-        let mut found = Vec::new();
+    /// Returns the keys of all sections in full: `section.key`.
+    fn keys(&self) -> Vec<String> {
         let root = self.root();
-        for section in root.known() {
-            if root.key(section).known().contains(word) {
-                found.push(join(section, word));
-            }
-        }
-        found
+        let keys_of =
+            |section: &&str| root.key(section).known().into_iter().map(|key| join(section, key)).collect::<Vec<_>>();
+        root.known().iter().flat_map(keys_of).collect()
     }
 }
 
@@ -172,19 +171,27 @@ impl<'a> Slot<'a> {
         }
     }
 
+    /// Says that a key is unknown, and which one was likely meant.
     fn reason(&self, name: &str, parent: &str, known: &BTreeSet<&str>) -> String {
-        // Names longer than any key are not compared: the cost grows with the length.
-        let likely = (name.len() <= 64)
-            .then(|| known.iter().map(|known| (strsim::jaro_winkler(name, known), known)))
-            .into_iter()
-            .flatten()
-            .filter(|(likeness, _)| *likeness >= LIKENESS)
-            .max_by(|one, other| one.0.total_cmp(&other.0));
-        if let Some((_, near)) = likely {
-            return format!("unknown key; did you mean `{}`?", join(parent, near));
+        let meant = |key: &str| format!("unknown key; did you mean `{key}`?");
+        // Longer than any key: comparing costs more the longer it is, and tells nothing.
+        if name.len() > MAX_COMPARED {
+            return "unknown key".to_owned();
         }
-        if let Some(elsewhere) = self.shape.keys_named(name).first() {
-            return format!("unknown key; did you mean `{elsewhere}`?");
+        let keys = self.shape.keys();
+        // `probe.window` written as one key, `PROBE_WINDOW` with one underscore too few.
+        let flat = |key: &str| key.replace(['.', '-'], "_");
+        if let Some(same) = keys.iter().find(|key| parent.is_empty() && flat(key) == flat(name)) {
+            return meant(same);
+        }
+        let likeness = known.iter().map(|known| (strsim::jaro_winkler(name, known), known));
+        let near =
+            likeness.filter(|(likeness, _)| *likeness >= LIKENESS).max_by(|one, other| one.0.total_cmp(&other.0));
+        if let Some((_, near)) = near {
+            return meant(&join(parent, near));
+        }
+        if let Some(elsewhere) = keys.iter().find(|key| key.ends_with(&format!(".{name}"))) {
+            return meant(elsewhere);
         }
         if (1..=MAX_LISTED).contains(&known.len()) {
             let list: Vec<_> = known.iter().copied().collect();

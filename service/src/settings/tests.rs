@@ -212,6 +212,18 @@ fn unknown_keys_far_from_any_list_what_there_is() {
 }
 
 #[test]
+fn a_key_that_is_not_nested_is_understood() {
+    assert_eq!(
+        Yaml::new("probe.window: 1s\n").problems(),
+        ["probe.window (f.yaml:1:15): unknown key; did you mean `probe.window`?"]
+    );
+    assert_eq!(
+        problems(&environment(&[("MILLRACE_PROBE_WINDOW", "1s")]), Path::new("-")),
+        ["probe_window (environment MILLRACE_PROBE_WINDOW): unknown key; did you mean `probe.window`?"]
+    );
+}
+
+#[test]
 fn names_are_free_where_the_type_leaves_them_free() {
     let raw = clean(&Yaml::new("labels: {anything: x, else.entirely: y, country: no}\n").sources());
     assert_eq!(raw.labels.len(), 3);
@@ -369,9 +381,10 @@ proptest! {
     #[test]
     fn any_text_survives_the_dump(text in any::<String>(), key in any::<String>()) {
         prop_assume!(!key.is_empty());
-        let dump = Problems::default().dump(json!({ "labels": { key.clone(): text.clone() } })).to_string();
+        let dump = Problems::default().dump(json!({ "labels": { key.clone(): text.clone() }, "list": [text.clone()] })).to_string();
         prop_assert!(!dump.contains(|each: char| each.is_control() && each != '\n'));
         let tree = file::parse(Path::new("f"), &dump).unwrap();
+        prop_assert_eq!(&tree.value["list"][0], &tree.value["labels"][&key]);
         prop_assert_eq!(&tree.value["labels"][&key], &Value::from(text));
     }
 }

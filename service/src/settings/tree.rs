@@ -45,12 +45,7 @@ fn as_section(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = Value::Object(Map::new());
     }
-    match value {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            unreachable!("it was made an object above")
-        }
-    }
+    value.as_object_mut().expect("it was made an object just now")
 }
 
 fn not_a_section(key: &str, value: &Value, origin: Origin) -> Problem {
