@@ -69,10 +69,7 @@ impl Endpoints {
             kind: EndpointType::Workload,
             ip: None,
             name: Arc::clone(&pod.meta.name),
-            name_aggr: match &pod.generate_name {
-                Some(prefix) => format!("{prefix}*").into(),
-                None => Arc::clone(&pod.meta.name),
-            },
+            name_aggr: aggregated_name(pod),
             namespace: pod.meta.namespace.clone().unwrap_or_else(|| Arc::clone(&self.none)),
             labels: self.labels(&pod.meta.labels),
             owner_kind: owner.as_ref().map(|owner| Arc::clone(&owner.kind)),
@@ -152,5 +149,22 @@ impl Endpoints {
             }
         }
         (top.kind.as_ref() != "Node").then_some(top)
+    }
+}
+
+/// Returns the prefix that the pod's name was generated from, with a star; else the name. Controllers generate from their
+/// own name and a dash; manifests written by hand leave that out.
+fn aggregated_name(pod: &Pod) -> Arc<str> {
+    if let Some(prefix) = &pod.generate_name {
+        return format!("{prefix}*").into();
+    }
+    let generates = |owner: &&OwnerRef| {
+        let kinds = ["ReplicaSet", "DaemonSet", "StatefulSet", "Job", "ReplicationController"];
+        let rest = pod.meta.name.strip_prefix(owner.name.as_ref()).and_then(|rest| rest.strip_prefix('-'));
+        kinds.contains(&owner.kind.as_ref()) && rest.is_some_and(|rest| !rest.is_empty())
+    };
+    match pod.controller().filter(generates) {
+        Some(owner) => format!("{}-*", owner.name).into(),
+        None => Arc::clone(&pod.meta.name),
     }
 }

@@ -82,7 +82,7 @@ metadata:
   - {apiVersion: apps/v1, kind: StatefulSet, name: db, uid: s1, controller: true}
 ",
         "u1",
-        "wep shop db-0 db-0 [] owner=StatefulSet/db node=null zone=null",
+        "wep shop db-0 db-* [] owner=StatefulSet/db node=null zone=null",
     );
 }
 
@@ -99,7 +99,7 @@ metadata:
   ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-7d9f, uid: r1, controller: true}]
 ",
         "u1",
-        "wep other web-7d9f-abcde web-7d9f-abcde [] owner=ReplicaSet/web-7d9f node=null zone=null",
+        "wep other web-7d9f-abcde web-7d9f-* [] owner=ReplicaSet/web-7d9f node=null zone=null",
     );
 }
 
@@ -211,4 +211,16 @@ spec: {{node: node-a, expectedIPs: [192.168.1.1]}}
 "
     ));
     assert_eq!(holder(&snapshot, "192.168.1.1", NOON), "host node-a");
+}
+
+#[test]
+fn name_that_the_owner_did_not_generate() {
+    for (name, owner) in [("web-1", "Deployment/web"), ("api-1", "ReplicaSet/web"), ("web-", "ReplicaSet/web")] {
+        let (kind, owner) = owner.split_once('/').unwrap();
+        let snapshot = snapshot(&format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, uid: u1,
+               ownerReferences: [{{kind: {kind}, name: {owner}, controller: true}}]}}}}"
+        ));
+        assert_eq!(&*snapshot.pod("u1").unwrap().endpoint.name_aggr, name);
+    }
 }
