@@ -23,6 +23,8 @@ pub mod raw;
 pub mod record;
 pub mod schema;
 pub mod stream;
+#[cfg(feature = "test-support")]
+pub mod test_support;
 pub mod time;
 pub mod validate;
 pub mod verdict;

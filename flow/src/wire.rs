@@ -161,7 +161,7 @@ fn schema_of(value: &[u8]) -> Result<Schema, DecodeError> {
         #[serde(borrow)]
         schema: Option<Cow<'a, str>>,
     }
-    let peek: Peek<'_> = serde_json::from_slice(value).map_err(|e| DecodeError::form(&e, value))?;
+    let peek: Peek<'_> = serde_json::from_slice(value).map_err(|e| DecodeError::form(&e, "", value))?;
     let name = peek.schema.ok_or(DecodeError::NoSchema)?;
     Schema::parse(&name).ok_or_else(|| DecodeError::UnexpectedSchema { found: printable(&name, 64) })
 }
@@ -170,7 +170,22 @@ fn valid<T: DeserializeOwned>(
     value: &[u8],
     validate: impl Fn(&T) -> Result<(), InvalidRecord>,
 ) -> Result<Box<T>, DecodeError> {
-    let record: T = serde_json::from_slice(value).map_err(|e| DecodeError::form(&e, value))?;
+    let record: T = serde_json::from_slice(value).map_err(|_| why::<T>(value))?;
     validate(&record).map_err(DecodeError::Invalid)?;
     Ok(Box::new(record))
+}
+
+/// Reads a value that cannot be read once more, slowly, to tell the field.
+fn why<T: DeserializeOwned>(value: &[u8]) -> DecodeError {
+    match serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(value)) {
+        Ok(_) => {
+            // The value ends well and something follows.
+            let trailing = serde_json::from_slice::<serde::de::IgnoredAny>(value).err();
+            trailing.map_or(DecodeError::NoSchema, |error| DecodeError::form(&error, "", value))
+        }
+        Err(error) => {
+            let path = error.path().to_string();
+            DecodeError::form(error.inner(), &path, value)
+        }
+    }
 }

@@ -9,6 +9,8 @@ use crate::validate::InvalidRecord;
 const EXCERPT_BYTES: usize = 24;
 /// The longest reason that is kept, in characters: reasons may quote the value.
 const REASON_CHARS: usize = 200;
+/// The longest path that is kept, in characters: it may hold keys of the value.
+const FIELD_CHARS: usize = 80;
 
 /// Where in a value reading stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +19,19 @@ pub struct Place {
     pub line: usize,
     /// Column in bytes, from 1; 0 if the end came before anything.
     pub column: usize,
+    /// The field that was being read, as a path; empty if it is not known.
+    pub field: String,
     /// Some characters around the place; control characters are replaced.
     pub excerpt: String,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {} column {} near `{}`", self.line, self.column, self.excerpt)
+        write!(f, "line {} column {} ", self.line, self.column)?;
+        if !self.field.is_empty() {
+            write!(f, "in `{}` ", self.field)?;
+        }
+        write!(f, "near `{}`", self.excerpt)
     }
 }
 
@@ -79,11 +87,13 @@ impl DecodeError {
         }
     }
 
-    pub(super) fn form(error: &serde_json::Error, value: &[u8]) -> Self {
+    pub(super) fn form(error: &serde_json::Error, path: &str, value: &[u8]) -> Self {
         let text = error.to_string();
         let suffix = format!(" at line {} column {}", error.line(), error.column());
         let reason = text.strip_suffix(&suffix).unwrap_or(&text);
-        let place = Place { line: error.line(), column: error.column(), excerpt: excerpt(error, value) };
+        // A path of one dot is the value as a whole.
+        let field = printable(path.trim_matches('.'), FIELD_CHARS);
+        let place = Place { line: error.line(), column: error.column(), field, excerpt: excerpt(error, value) };
         Self::Form { reason: printable(reason, REASON_CHARS), place }
     }
 }
