@@ -2,11 +2,11 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 const SOURCE: &str = "bpf/probe.bpf.c";
 
-fn main() {
+fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=bpf");
     println!("cargo:rerun-if-env-changed=BPF_CLANG");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("probe.bpf.o");
@@ -14,8 +14,9 @@ fn main() {
         println!(
             "cargo::error=cannot compile {SOURCE}: {why}; on Debian and Ubuntu: apt-get install clang llvm libbpf-dev"
         );
-        std::process::exit(1);
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 fn compile(out: &Path) -> Result<(), String> {

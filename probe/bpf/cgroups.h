@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * tp_btf/cgroup_mkdir and cgroup_rmdir (4.17): directories of the cgroup2 tree as they come and go, so that a pod that
- * lives for a tenth of a second still has a name. Directories of the old hierarchies are left out.
+ * tp_btf/cgroup_mkdir and cgroup_rmdir (4.17): directories of the cgroup2 tree as they come and go,
+ * so that a pod that lives for a tenth of a second still has a name. Directories of the old
+ * hierarchies are left out.
  */
 #ifndef MILLRACE_CGROUPS_H
 #define MILLRACE_CGROUPS_H

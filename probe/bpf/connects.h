@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * cgroup/connect4, cgroup/connect6 (4.17) and cgroup/sock_release (5.9): TCP attempts that fail before a SYN is made
- * (no route, no free port, refused by another program). They never change state, so they are noticed when the socket
- * goes away, or connects again, with the wish still open. Counted as an attempt then.
+ * cgroup/connect4, cgroup/connect6 (4.17) and cgroup/sock_release (5.9): TCP attempts that fail
+ * before a SYN is made (no route, no free port, refused by another program). They never change
+ * state, so they are noticed when the socket goes away, or connects again, with the wish still
+ * open. Counted as an attempt then.
  */
 #ifndef MILLRACE_CONNECTS_H
 #define MILLRACE_CONNECTS_H
@@ -48,7 +49,8 @@ static __always_inline struct memory *wish(struct bpf_sock_addr *ctx)
 		return NULL;
 	m = remember(ctx->sk);
 	if (!m)
-		return NULL; /* without a memory SYN_SENT will count and lose it; a wish alone is no attempt yet */
+		return NULL; /* without a memory SYN_SENT will count and lose it; a wish alone is no
+				attempt yet */
 	if (m->flags & MEMORY_WANTS)
 		tcp_never_sent(ctx->sk, m, bpf_get_socket_cookie(ctx));
 	m->flags = MEMORY_WANTS;

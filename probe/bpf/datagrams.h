@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Everything but TCP, where a packet meets a socket: cgroup_skb/ingress and egress (4.10, with socket storage 5.4) at
- * the root of the cgroup2 tree, for all network namespaces; cgroup/sock_create (4.10) for the owner.
+ * Everything but TCP, where a packet meets a socket: cgroup_skb/ingress and egress (4.10, with
+ * socket storage 5.4) at the root of the cgroup2 tree, for all network namespaces;
+ * cgroup/sock_create (4.10) for the owner.
  *
- * An attempt is a 5-tuple, or an address pair where there are no ports. Its first packet emits an event and counts it,
- * the direction is that packet's; all packets are counted in the table `flows`, payload only.
+ * An attempt is a 5-tuple, or an address pair where there are no ports. Its first packet emits an
+ * event and counts it, the direction is that packet's; all packets are counted in the table
+ * `flows`, payload only.
  *
- * ICMP: a question that leaves a socket begins an attempt. The receiver's kernel answers without a socket for the
- * question, so its answer, which leaves by the kernel's own socket, tells of the attempt received; as it carries what
- * the question carried, it counts both ways. An answer that comes in adds to the attempt it answers and never begins
- * one: raw sockets get copies of answers to others. ICMP errors, neighbour discovery, IGMP and MLD are no attempts.
- * Multicast and broadcast are: user space may leave them out.
+ * ICMP: a question that leaves a socket begins an attempt. The receiver's kernel answers without a
+ * socket for the question, so its answer, which leaves by the kernel's own socket, tells of the
+ * attempt received; as it carries what the question carried, it counts both ways. An answer that
+ * comes in adds to the attempt it answers and never begins one: raw sockets get copies of answers
+ * to others. ICMP errors, neighbour discovery, IGMP and MLD are no attempts. Multicast and
+ * broadcast are: user space may leave them out.
  */
 #ifndef MILLRACE_DATAGRAMS_H
 #define MILLRACE_DATAGRAMS_H
@@ -84,8 +87,8 @@ static __always_inline u32 flow_hash(const struct flow_key *key)
 	return hash;
 }
 
-static __always_inline void add(struct flow_value *v, u64 out, u64 in, u64 packets_out, u64 packets_in,
-				u64 now)
+static __always_inline void add(struct flow_value *v, u64 out, u64 in, u64 packets_out,
+				u64 packets_in, u64 now)
 {
 	if (packets_out) {
 		__sync_fetch_and_add(&v->bytes_out, out);
@@ -98,8 +101,8 @@ static __always_inline void add(struct flow_value *v, u64 out, u64 in, u64 packe
 	v->last = now;
 }
 
-static __always_inline void tell(struct flow_key *key, const struct packet *p, struct memory *m, u8 side,
-				 u64 now, u64 cookie)
+static __always_inline void tell(struct flow_key *key, const struct packet *p, struct memory *m,
+				 u8 side, u64 now, u64 cookie)
 {
 	u32 class = class_of(p->protocol);
 	u32 direction = side == SIDE_INITIATOR ? DIRECTION_OUT : DIRECTION_IN;
@@ -212,7 +215,8 @@ static __always_inline int datagram(struct __sk_buff *skb, bool out)
 
 	class = class_of(p.protocol);
 	direction = side == SIDE_INITIATOR ? DIRECTION_OUT : DIRECTION_IN;
-	if (!is_icmp(p.protocol) || side == SIDE_INITIATOR) /* the kernel's ICMP socket serves all */
+	if (!is_icmp(p.protocol) ||
+	    side == SIDE_INITIATOR) /* the kernel's ICMP socket serves all */
 		cookie = bpf_get_socket_cookie(skb);
 	fresh.bytes_out = sent;
 	fresh.bytes_in = received;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * tp_btf/kfree_skb with a reason, 5.17: packets that the kernel threw away, in every network namespace.
+ * tp_btf/kfree_skb with a reason, 5.17: packets that the kernel threw away, in every network
+ * namespace.
  *
- * Closing sockets free many packets with harmless reasons, so only listed reasons are looked at: those of a policy for
- * every packet, the others for packets that begin something. Numbers differ between kernels; user space sets the lists
- * by name before the programs are loaded. The first drop of a 5-tuple, reason and namespace is told and counted as
- * seen, further ones are only counted in the table.
+ * Closing sockets free many packets with harmless reasons, so only listed reasons are looked at:
+ * those of a policy for every packet, the others for packets that begin something. Numbers differ
+ * between kernels; user space sets the lists by name before the programs are loaded. The first drop
+ * of a 5-tuple, reason and namespace is told and counted as seen, further ones are only counted in
+ * the table.
  */
 #ifndef MILLRACE_DROPS_H
 #define MILLRACE_DROPS_H
@@ -123,7 +125,8 @@ static __always_inline u32 netns_of_packet(struct sk_buff *skb)
 	return sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) : 0;
 }
 
-/* Fills in where the packet was sent to before address translation, if it was translated and goes that way. */
+/* Fills in where the packet was sent to before address translation, if it was translated and goes
+ * that way. */
 static __always_inline void read_original(struct drop_event *e, struct sk_buff *skb, bool v4)
 {
 	u32 address[4] = {};

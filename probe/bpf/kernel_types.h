@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The few kernel types that the programs look into, only with the members used. The loader relocates each member
- * against the BTF of the running kernel, so order and size here mean nothing.
+ * The few kernel types that the programs look into, only with the members used. The loader
+ * relocates each member against the BTF of the running kernel, so order and size here mean nothing.
  */
 #ifndef MILLRACE_KERNEL_TYPES_H
 #define MILLRACE_KERNEL_TYPES_H

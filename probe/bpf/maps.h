@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Rings, tables and counters. Everything is bounded. Tables are plain hashes and not LRU: a full table is then an
- * error that is counted, an LRU forgets in silence.
+ * Rings, tables and counters. Everything is bounded. Tables are plain hashes and not LRU: a full
+ * table is then an error that is counted, an LRU forgets in silence.
  */
 #ifndef MILLRACE_MAPS_H
 #define MILLRACE_MAPS_H
@@ -116,7 +116,8 @@ static __always_inline u32 class_of(u8 protocol)
 	}
 }
 
-/* Never wakes the reader, who looks by the clock: a wake-up for each event costs more than all the rest. */
+/* Never wakes the reader, who looks by the clock: a wake-up for each event costs more than all the
+ * rest. */
 static __always_inline void hand_over(void *event)
 {
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);

@@ -29,7 +29,8 @@ static __always_inline bool same_address(const u8 *a, const u8 *b)
 static __always_inline bool is_extension(u8 protocol)
 {
 	return protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING ||
-	       protocol == PROTO_DEST_OPTIONS || protocol == PROTO_AUTH || protocol == PROTO_FRAGMENT;
+	       protocol == PROTO_DEST_OPTIONS || protocol == PROTO_AUTH ||
+	       protocol == PROTO_FRAGMENT;
 }
 
 static __always_inline u32 extension_length(u8 protocol, u8 length)
@@ -51,8 +52,8 @@ static __always_inline bool is_icmp(u8 protocol)
 }
 
 /*
- * Of ICMP only questions and answers belong to an attempt. Errors speak of another attempt; neighbour discovery,
- * router and multicast housekeeping are the network's own.
+ * Of ICMP only questions and answers belong to an attempt. Errors speak of another attempt;
+ * neighbour discovery, router and multicast housekeeping are the network's own.
  */
 static __always_inline bool icmp_asks(u8 protocol, u8 type)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The kernel side of Millrace's probe: one object, one header per family of hooks. Each hook is optional by itself.
- * Comes in: what the kernel does. Goes out: the events and tables of shared.h.
+ * The kernel side of Millrace's probe: one object, one header per family of hooks. Each hook is
+ * optional by itself. Comes in: what the kernel does. Goes out: the events and tables of shared.h.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * iter/task_file (5.8, with bpf_sock_from_file 5.11): the sockets of all processes of the reader's PID namespace, in
- * all network namespaces. Run at start, after the hooks, it marks the sockets older than the probe and stores their
- * owners; run again it reads the totals of connections that stay open. One socket comes once per open descriptor.
+ * iter/task_file (5.8, with bpf_sock_from_file 5.11): the sockets of all processes of the reader's
+ * PID namespace, in all network namespaces. Run at start, after the hooks, it marks the sockets
+ * older than the probe and stores their owners; run again it reads the totals of connections that
+ * stay open. One socket comes once per open descriptor.
  */
 #ifndef MILLRACE_SCAN_H
 #define MILLRACE_SCAN_H
 
 /*
- * Who began a connection older than the probe: connect makes a bind bucket with fastreuse -1 where it chose the port,
- * bind and so every listener one with 0 or more.
+ * Who began a connection older than the probe: connect makes a bind bucket with fastreuse -1 where
+ * it chose the port, bind and so every listener one with 0 or more.
  */
 static __always_inline u8 side_of_old(struct sock *sk)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * tp_btf/inet_sk_error_report, 5.15: an error came back to a datagram socket, as port unreachable to a connected UDP
- * socket. TCP tells its errors when it closes. A socket that is not connected cannot say which packet failed.
+ * tp_btf/inet_sk_error_report, 5.15: an error came back to a datagram socket, as port unreachable
+ * to a connected UDP socket. TCP tells its errors when it closes. A socket that is not connected
+ * cannot say which packet failed.
  */
 #ifndef MILLRACE_SOCKET_ERRORS_H
 #define MILLRACE_SOCKET_ERRORS_H

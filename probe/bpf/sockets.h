@@ -75,7 +75,8 @@ static __always_inline void put_ipv4(u8 *to, u32 address)
 	words[3] = address;
 }
 
-/* Describes a socket from a tracepoint, where the verifier knows its type and members are read directly. */
+/* Describes a socket from a tracepoint, where the verifier knows its type and members are read
+ * directly. */
 static __always_inline void describe(struct socket_event *e, struct sock *sk)
 {
 	e->protocol = sk->sk_protocol;
@@ -97,8 +98,9 @@ static __always_inline void describe(struct socket_event *e, struct sock *sk)
 }
 
 /*
- * Programs of cgroup hooks get a checked view of the socket that lacks most members. The address in the register is
- * the socket's own: copied through the stack it becomes a plain number that members can be read from (CAP_PERFMON).
+ * Programs of cgroup hooks get a checked view of the socket that lacks most members. The address in
+ * the register is the socket's own: copied through the stack it becomes a plain number that members
+ * can be read from (CAP_PERFMON).
  */
 static __always_inline struct sock *plain(const void *checked)
 {

@@ -2,13 +2,15 @@
 /*
  * TCP, in every network namespace, without any work per packet.
  *
- *   tp_btf/inet_sock_set_state  4.16, as tp_btf with socket storage 5.11  established, closed, gave up, never sent
- *   tp_btf/tcp_retransmit_skb                                            stalled: the first SYN sent again
- *   tp_btf/tcp_receive_reset                                             notes a reset in the socket's memory
+ *   tp_btf/inet_sock_set_state  4.16, as tp_btf with socket storage 5.11  established, closed, gave
+ * up, never sent tp_btf/tcp_retransmit_skb                                            stalled: the
+ * first SYN sent again tp_btf/tcp_receive_reset                                             notes a
+ * reset in the socket's memory
  *
- * Accounting: an attempt is counted at SYN_SENT (out), or at ESTABLISHED for a socket that a listener accepted (in),
- * before storage or ring is asked. The first event that reaches the ring reports it. An event that finds the ring full
- * leaves the attempt to a later event of the same socket; the end is the last, and then the attempt is lost, once.
+ * Accounting: an attempt is counted at SYN_SENT (out), or at ESTABLISHED for a socket that a
+ * listener accepted (in), before storage or ring is asked. The first event that reaches the ring
+ * reports it. An event that finds the ring full leaves the attempt to a later event of the same
+ * socket; the end is the last, and then the attempt is lost, once.
  */
 #ifndef MILLRACE_TCP_STATE_H
 #define MILLRACE_TCP_STATE_H
@@ -18,7 +20,8 @@ static __always_inline u32 direction_of(const struct memory *m)
 	return m->side == SIDE_RECEIVER ? DIRECTION_IN : DIRECTION_OUT;
 }
 
-static __always_inline void describe_tcp(struct socket_event *e, struct sock *sk, struct tcp_sock *tp)
+static __always_inline void describe_tcp(struct socket_event *e, struct sock *sk,
+					 struct tcp_sock *tp)
 {
 	describe(e, sk);
 	/* skc_num is 0 again when the socket goes to CLOSE */
@@ -27,12 +30,12 @@ static __always_inline void describe_tcp(struct socket_event *e, struct sock *sk
 }
 
 /*
- * Payload only. bytes_acked counts the SYN of the side that connected and a FIN that was acknowledged, bytes_received
- * a FIN that was taken in. A FIN takes a sequence number, so ours was acknowledged if we are past sending it and
- * everything written is.
+ * Payload only. bytes_acked counts the SYN of the side that connected and a FIN that was
+ * acknowledged, bytes_received a FIN that was taken in. A FIN takes a sequence number, so ours was
+ * acknowledged if we are past sending it and everything written is.
  */
-static __always_inline void total(struct tcp_totals *t, struct sock *sk, struct tcp_sock *tp, int state,
-				  u8 side)
+static __always_inline void total(struct tcp_totals *t, struct sock *sk, struct tcp_sock *tp,
+				  int state, u8 side)
 {
 	bool sent_fin = state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||
 			state == TCP_LAST_ACK;
@@ -43,7 +46,9 @@ static __always_inline void total(struct tcp_totals *t, struct sock *sk, struct 
 
 	t->bytes_out = out > extra ? out - extra : 0;
 	t->bytes_in = in > fin ? in - fin : 0;
-	t->packets_out = tp->segs_out;
+	/* a listener answers the SYN before this socket is made: segs_in starts at 1, segs_out at 0
+	 */
+	t->packets_out = tp->segs_out + (side == SIDE_RECEIVER);
 	t->packets_in = tp->segs_in;
 	t->smooth_rtt_us = tp->srtt_us >> 3;
 	t->min_rtt_us = min_rtt == ~0U ? 0 : min_rtt;
@@ -152,9 +157,10 @@ static __always_inline void tcp_established(struct sock *sk, int was)
 }
 
 /*
- * The error of an attempt that was given up. Two cases have none in sk_err: an ICMP error that came while the process
- * held the socket is in sk_err_soft; and a SYN that a packet filter of this host rejected makes connect itself fail
- * with the one error that tcp_connect passes on (the socket is then not yet connecting, nor shut down by a close).
+ * The error of an attempt that was given up. Two cases have none in sk_err: an ICMP error that came
+ * while the process held the socket is in sk_err_soft; and a SYN that a packet filter of this host
+ * rejected makes connect itself fail with the one error that tcp_connect passes on (the socket is
+ * then not yet connecting, nor shut down by a close).
  */
 static __always_inline u16 reason_given_up(struct sock *sk)
 {
@@ -227,8 +233,8 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tcp_state, struct sock *sk, int was, int now)
 {
 	/* Half of all changes are steps of closing: leave before anything is read. */
-	if (now != TCP_ESTABLISHED && now != TCP_SYN_SENT && now != TCP_CLOSE && now != TCP_LISTEN &&
-	    !(now == TCP_FIN_WAIT1 && was == TCP_SYN_RECV))
+	if (now != TCP_ESTABLISHED && now != TCP_SYN_SENT && now != TCP_CLOSE &&
+	    now != TCP_LISTEN && !(now == TCP_FIN_WAIT1 && was == TCP_SYN_RECV))
 		return 0;
 	if (sk->sk_protocol != PROTO_TCP)
 		return 0;

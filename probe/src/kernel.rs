@@ -13,6 +13,7 @@ pub mod event;
 mod attach;
 mod btf;
 mod bytes;
+pub mod conntrack;
 
 mod counters;
 mod drop_reason;
