@@ -26,8 +26,8 @@ use gate::Gate;
 
 /// Makes all attempts of a plan and writes its ledger.
 pub(crate) async fn run(plan: &Plan, tasks: &[Task], orders: watch::Receiver<Orders>) -> anyhow::Result<()> {
-    let file = File::create(&plan.ledger)
-        .with_context(|| format!("cannot create ledger `{}`", plan.ledger.display()))?;
+    let file =
+        File::create(&plan.ledger).with_context(|| format!("cannot create ledger `{}`", plan.ledger.display()))?;
     let (sender, receiver) = mpsc::unbounded_channel();
     let writer = tokio::spawn(write(file, receiver));
     let gated = tasks.iter().filter(|task| task.gate).filter_map(|task| task.count).sum();
@@ -39,7 +39,7 @@ pub(crate) async fn run(plan: &Plan, tasks: &[Task], orders: watch::Receiver<Ord
     }
     drop(sender);
     gate.all_open().await;
-    say("ready").context("the builder does not listen")?;
+    say("ready").context("cannot tell the builder")?;
     while let Some(done) = running.join_next().await {
         done.context("a task broke off")??;
     }

@@ -67,7 +67,7 @@ pub fn list() -> io::Result<Vec<String>> {
 /// # Errors
 /// If `ip` is missing or refuses.
 pub fn add(name: &str) -> Result<(), NetnsError> {
-    check("ip", name, run(Command::new("ip").args(["netns", "add", name]), "ip", "")?)
+    check("ip", name, &run(Command::new("ip").args(["netns", "add", name]), "ip", "")?)
 }
 
 /// Removes a named network namespace; its links go with it once no process is left in it.
@@ -75,7 +75,7 @@ pub fn add(name: &str) -> Result<(), NetnsError> {
 /// # Errors
 /// If `ip` is missing or refuses.
 pub fn remove(name: &str) -> Result<(), NetnsError> {
-    check("ip", name, run(Command::new("ip").args(["netns", "del", name]), "ip", "")?)
+    check("ip", name, &run(Command::new("ip").args(["netns", "del", name]), "ip", "")?)
 }
 
 /// Gives `ip` a batch of commands to run inside a namespace.
@@ -83,7 +83,7 @@ pub fn remove(name: &str) -> Result<(), NetnsError> {
 /// # Errors
 /// If one of the commands fails; those before it have been carried out.
 pub fn ip_batch(name: &str, commands: &str) -> Result<(), NetnsError> {
-    check("ip", name, run(Command::new("ip").args(["-n", name, "-batch", "-"]), "ip", commands)?)
+    check("ip", name, &run(Command::new("ip").args(["-n", name, "-batch", "-"]), "ip", commands)?)
 }
 
 /// Loads a ruleset into a namespace, in one transaction.
@@ -92,7 +92,7 @@ pub fn ip_batch(name: &str, commands: &str) -> Result<(), NetnsError> {
 /// If `nft` is missing or refuses the text.
 pub fn nft(name: &str, ruleset: &str) -> Result<(), NetnsError> {
     let output = within(name, || run(Command::new("nft").args(["-f", "-"]), "nft", ruleset))??;
-    check("nft", name, output)
+    check("nft", name, &output)
 }
 
 /// Writes kernel settings, each a path below `/proc/sys` and a value, inside a namespace.
@@ -142,12 +142,8 @@ fn within<T: Send>(name: &str, function: impl FnOnce() -> T + Send) -> Result<T,
 
 fn run(command: &mut Command, tool: &str, input: &str) -> Result<Output, NetnsError> {
     let failed = |source| NetnsError::Start { tool: tool.to_owned(), source };
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take()
         && let Err(error) = stdin.write_all(input.as_bytes())
         // It has ended early, and says why on its standard error.
@@ -158,7 +154,7 @@ fn run(command: &mut Command, tool: &str, input: &str) -> Result<Output, NetnsEr
     child.wait_with_output().map_err(failed)
 }
 
-fn check(tool: &str, namespace: &str, output: Output) -> Result<(), NetnsError> {
+fn check(tool: &str, namespace: &str, output: &Output) -> Result<(), NetnsError> {
     if output.status.success() {
         return Ok(());
     }

@@ -36,7 +36,8 @@ pub fn run(plan: &Path) -> anyhow::Result<()> {
     let plan: Plan = serde_json::from_str(&text).context("the plan is not valid")?;
     settle(&plan)?;
     let orders = listen_to_builder();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     runtime.block_on(async {
         match &plan.work {
             Work::Serve(listeners) => server::run(&plan, listeners, orders).await,
@@ -45,11 +46,13 @@ pub fn run(plan: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// Tells the builder something, by a word on a line.
+/// Tells the builder something, by a word on a line. A builder that is gone hears nothing, and its orders end soon.
 pub(crate) fn say(word: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{word}")?;
-    out.flush()
+    match writeln!(out, "{word}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => said,
+    }
 }
 
 /// Joins cgroup and namespace. The cgroup comes first and before any socket, for a socket keeps that of its birth.

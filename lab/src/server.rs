@@ -44,7 +44,7 @@ pub(crate) async fn run(
         };
         bound.with_context(|| format!("`{}` cannot listen on {address}", plan.comm))?;
     }
-    say("ready").context("the builder does not listen")?;
+    say("ready").context("cannot tell the builder")?;
     let mut flushes = 0;
     loop {
         let now = *orders
@@ -60,7 +60,7 @@ pub(crate) async fn run(
             return Ok(());
         }
         flushes = now.flushes;
-        say("flushed").context("the builder does not listen")?;
+        say("flushed").context("cannot tell the builder")?;
     }
 }
 
@@ -86,8 +86,8 @@ struct Entry {
 
 impl Book {
     fn new(plan: &Plan) -> anyhow::Result<Self> {
-        let file = File::create(&plan.ledger)
-            .with_context(|| format!("cannot create ledger `{}`", plan.ledger.display()))?;
+        let file =
+            File::create(&plan.ledger).with_context(|| format!("cannot create ledger `{}`", plan.ledger.display()))?;
         Ok(Self { plan: plan.clone(), out: Mutex::new(BufWriter::new(file)), open: AtomicU64::new(0) })
     }
 

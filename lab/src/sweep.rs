@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -45,9 +46,16 @@ impl Claim {
     /// If claims cannot be written.
     pub fn take(id: &LabId) -> io::Result<Option<Self>> {
         fs::create_dir_all(CLAIMS)?;
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(claim_path(id))?;
+        let path = claim_path(id);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { id: id.clone(), _file: file })),
+            // Whoever held it may have removed it since it was opened; a lock on a removed file holds nothing.
+            Ok(()) => match fs::metadata(&path) {
+                Ok(there) if there.ino() == file.metadata()?.ino() => Ok(Some(Self { id: id.clone(), _file: file })),
+                Ok(_) => Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            },
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }

@@ -17,8 +17,14 @@ use crate::plan::Task;
 const HEADER: usize = 8;
 
 pub(super) async fn attempt(task: &Task, destination: IpAddr, index: u64, begin: Instant) -> Course {
-    let mut course =
-        Course { source: None, connected: None, closed: Duration::ZERO, saw: Saw::Silence, bytes_sent: 0, bytes_received: 0 };
+    let mut course = Course {
+        source: None,
+        connected: None,
+        closed: Duration::ZERO,
+        saw: Saw::Silence,
+        bytes_sent: 0,
+        bytes_received: 0,
+    };
     if let Err(error) = exchange(task, destination, index, &mut course).await {
         course.saw = Saw::Error { errno: errno(&error) };
     }

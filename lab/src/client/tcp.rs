@@ -18,8 +18,14 @@ use crate::plan::{Close, Task};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn attempt(task: &Task, destination: IpAddr, begin: Instant, gate: &Gate) -> Course {
-    let mut course =
-        Course { source: None, connected: None, closed: Duration::ZERO, saw: Saw::GaveUp, bytes_sent: 0, bytes_received: 0 };
+    let mut course = Course {
+        source: None,
+        connected: None,
+        closed: Duration::ZERO,
+        saw: Saw::GaveUp,
+        bytes_sent: 0,
+        bytes_received: 0,
+    };
     match timeout(Duration::from_millis(task.timeout_ms), connect(task, destination)).await {
         Err(_) => {}
         Ok(Err(error)) => course.saw = Saw::Error { errno: errno(&error) },
@@ -68,14 +74,12 @@ async fn converse(task: &Task, stream: &mut TcpStream, course: &mut Course) -> i
         .await?;
     }
     match task.close {
-        Close::Fin => {
-            patiently(async {
-                stream.shutdown().await?;
-                stream.read(&mut back).await
-            })
-            .await
-            .map(|_| ())
-        }
+        Close::Fin => patiently(async {
+            stream.shutdown().await?;
+            stream.read(&mut back).await
+        })
+        .await
+        .map(|_| ()),
         Close::Reset => stream.set_zero_linger(),
     }
 }

@@ -15,8 +15,14 @@ use crate::ledger::Saw;
 use crate::plan::Task;
 
 pub(super) async fn attempt(task: &Task, destination: IpAddr, port: Option<u16>, begin: Instant) -> Course {
-    let mut course =
-        Course { source: None, connected: None, closed: Duration::ZERO, saw: Saw::Silence, bytes_sent: 0, bytes_received: 0 };
+    let mut course = Course {
+        source: None,
+        connected: None,
+        closed: Duration::ZERO,
+        saw: Saw::Silence,
+        bytes_sent: 0,
+        bytes_received: 0,
+    };
     if let Err(error) = exchange(task, destination, port, &mut course).await {
         course.saw = Saw::Error { errno: errno(&error) };
     }

@@ -132,7 +132,11 @@ fn task(
         // Steady traffic comes back to a port after more than the minute of silence that ends a UDP flow.
         Protocol::UDP => {
             let wanted = count.unwrap_or_else(|| (rate.unwrap_or(1.0) * 90.0).ceil().clamp(100.0, 50_000.0) as u64);
-            Some(ports.take(asker.netns(), address_family, wanted).ok_or_else(|| wrong("more UDP attempts than a pod has ports"))?)
+            Some(
+                ports
+                    .take(asker.netns(), address_family, wanted)
+                    .ok_or_else(|| wrong("more UDP attempts than a pod has ports"))?,
+            )
         }
         _ => None,
     };

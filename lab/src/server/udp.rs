@@ -54,8 +54,7 @@ impl Peers {
     fn count(&self, peer: SocketAddr, received: usize, sent: usize) {
         let time = now();
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen =
-            all.entry(peer).or_insert(Seen { start: time, end: time, bytes_received: 0, bytes_sent: 0 });
+        let seen = all.entry(peer).or_insert(Seen { start: time, end: time, bytes_received: 0, bytes_sent: 0 });
         seen.end = time;
         seen.bytes_received += received as u64;
         seen.bytes_sent += sent as u64;
