@@ -65,7 +65,7 @@ use flow::{Direction, LossReason, Outcome};
 
 pub use self::admit::AdmitRules;
 use self::drops::Drops;
-use self::entry::{Attempt, Kind, PacketTuple, State};
+use self::entry::{Attempt, Kind, MatchedDrop, PacketTuple, State};
 use self::translate::Translate;
 use crate::clock::WallClock;
 use crate::identity::Identities;
@@ -316,7 +316,7 @@ impl Attempts {
             State::Decided(_) => self.end_if_over(id, desk),
             State::Undecided | State::Held { .. } => {
                 attempt.state = State::Held { until: now.plus_ms(HOLD_MS), outcome };
-                if attempt.over && attempt.drop.as_ref().is_some_and(|d| d.is_filter()) {
+                if attempt.over && attempt.drop.as_ref().is_some_and(MatchedDrop::is_filter) {
                     self.decide_or_end(id, outcome, desk);
                 } else {
                     self.plan(id, now);

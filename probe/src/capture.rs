@@ -78,11 +78,7 @@ impl Capture {
         let now = Instant::now();
         let mut duties = Duties { totals: now, scan: now + self.scan_interval, ledger: now };
         let mut pause = Duration::ZERO;
-        loop {
-            match stop.recv_timeout(pause) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
-            }
+        while stop.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             let begun = Instant::now();
             let (events, more) = self.poll(&mut looks);
             self.repeat(&mut duties, &mut looks, begun);

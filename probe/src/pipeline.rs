@@ -116,7 +116,7 @@ pub async fn run<P: Producer>(
     let condition = health.condition("probe");
     let work: Box<dyn FnOnce() -> Result<Option<Replayed>, ReplayError> + Send> = match settings.source {
         Source::Kernel(kernel) => {
-            let capture = start_capture(kernel, &stream, predecessor, metrics, sender, health, &condition)?;
+            let capture = start_capture(&kernel, &stream, predecessor, metrics, sender, health, &condition)?;
             Box::new(move || {
                 capture.run(&asked);
                 Ok(None)
@@ -173,7 +173,7 @@ fn predecessor(place: &Place, source: &Source) -> Option<Predecessor> {
 
 /// Loads the programs and makes everything ready to run.
 fn start_capture(
-    settings: KernelSettings,
+    settings: &KernelSettings,
     stream: &Stream,
     predecessor: Option<Predecessor>,
     metrics: ProbeMetrics,

@@ -143,7 +143,10 @@ impl Replay {
                 Ok(Some(record)) => record,
                 Ok(None) => continue,
                 Err(error) => {
-                    self.malformed(line, error)?;
+                    if let Err(strict) = self.malformed(line, error) {
+                        let _ = self.send(&mut batch);
+                        return Err(strict);
+                    }
                     continue;
                 }
             };

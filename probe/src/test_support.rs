@@ -53,6 +53,8 @@ pub(crate) struct World {
     pub(crate) kernel: KernelCounters,
     pub(crate) now: KernelNs,
     pub(crate) records: Vec<RawFlow>,
+    /// Datagram flows that the kernel was asked to forget.
+    pub(crate) forgotten: Vec<SocketTuple>,
 }
 
 impl World {
@@ -73,7 +75,7 @@ impl World {
         let clock = WallClock::of(ms(0), u128::from(BEGIN_MS) * 1_000_000);
         let stream = "lab/node-a/1700000000000".parse().unwrap();
         let observer = Observer::new(stream, UnixMs(BEGIN_MS), rules, max_keys, identities, translate, clock);
-        Self { observer, kernel: KernelCounters::default(), now: ms(0), records: Vec::new() }
+        Self { observer, kernel: KernelCounters::default(), now: ms(0), records: Vec::new(), forgotten: Vec::new() }
     }
 
     /// Teaches the addresses of both pods.
@@ -138,7 +140,7 @@ impl World {
     /// Does what is due now.
     pub(crate) fn tick(&mut self) {
         self.observer.tick(self.now);
-        let _ = self.observer.idle_datagrams();
+        self.forgotten.extend(self.observer.idle_datagrams().into_iter().map(|key| key.tuple));
         self.observer.take_due(self.now, usize::MAX, &mut self.records);
     }
 

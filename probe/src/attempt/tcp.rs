@@ -167,6 +167,7 @@ impl Attempts {
             }
             TcpChange::NeverSent { .. } => {
                 attempt.over = true;
+                self.total(id, &event.totals, desk);
                 self.decide_or_end(id, Outcome::Failed, desk);
             }
         }

@@ -1,3 +1,4 @@
+mod balance;
 mod datagrams;
 mod dropped;
 mod filters;

@@ -68,7 +68,7 @@ pub fn pod(mount: &Path, cgroup: &str) -> Option<FoundPod> {
     let pod = path::parse(cgroup)?;
     let procs = read(&mount.join(cgroup.trim_start_matches('/')).join("cgroup.procs"))?;
     procs.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0).take(16).find_map(|pid| {
-        let netns = netns_of(&format!("/proc/{pid}/ns/net"))?;
+        let netns = netns_of(format!("/proc/{pid}/ns/net"))?;
         Some(FoundPod { pod_uid: pod.pod_uid.clone(), netns, addresses: addresses_of(pid) })
     })
 }
