@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable::printable;
+
 /// One incarnation of one probe: `cluster/node/epoch`.
 ///
 /// The epoch is the Unix time in milliseconds at which the probe started. The stream is the message key of the raw and
@@ -38,9 +40,9 @@ impl Stream {
     /// Returns [`InvalidStream::Part`] if cluster or node could not be told apart in the joined form.
     pub fn new(cluster: &str, node: &str, epoch: u64) -> Result<Self, InvalidStream> {
         for part in [cluster, node] {
-            let printable = part.chars().all(|c| !c.is_control() && !c.is_whitespace() && c != '/');
-            if part.is_empty() || part.len() > 253 || !printable {
-                return Err(InvalidStream::Part(part.chars().take(64).collect()));
+            let readable = part.chars().all(|c| !c.is_control() && !c.is_whitespace() && c != '/');
+            if part.is_empty() || part.len() > 253 || !readable {
+                return Err(InvalidStream::Part(printable(part, 64)));
             }
         }
         Ok(Self { cluster: cluster.into(), node: node.into(), epoch })
@@ -78,12 +80,12 @@ impl FromStr for Stream {
         let mut parts = text.split('/');
         let (Some(cluster), Some(node), Some(epoch), None) = (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(InvalidStream::Form(text.chars().take(64).collect()));
+            return Err(InvalidStream::Form(printable(text, 64)));
         };
         // `u64::from_str` takes a plus sign, which would give one stream two spellings.
         let digits = !epoch.is_empty() && epoch.bytes().all(|b| b.is_ascii_digit());
         let number = if digits { epoch.parse().ok() } else { None };
-        let epoch = number.ok_or_else(|| InvalidStream::Epoch(epoch.chars().take(64).collect()))?;
+        let epoch = number.ok_or_else(|| InvalidStream::Epoch(printable(epoch, 64)))?;
         Self::new(cluster, node, epoch)
     }
 }

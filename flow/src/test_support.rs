@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 pub use format::{Fate, Message, Topic};
-pub use world::{CaseEndpoint, CaseService};
+pub use world::{CaseEndpoint, CaseEndpointType, CaseService};
 
 use crate::{JoinedFlow, Judgement, LedgerRecord, RawFlow};
 

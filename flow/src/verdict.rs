@@ -147,6 +147,23 @@ impl Evidence {
 }
 
 impl Unknown {
+    /// All reasons, in the order of the documentation.
+    pub const ALL: [Self; 13] = [
+        Self::NoPolicyEngine,
+        Self::PolicyChanged,
+        Self::Settling,
+        Self::ForeignPolicy,
+        Self::ServiceBackend,
+        Self::Hairpin,
+        Self::NoHistory,
+        Self::NoMetadata,
+        Self::AmbiguousAddress,
+        Self::InitiatorUnknown,
+        Self::OutcomeIndecisive,
+        Self::MissingFact,
+        Self::Stale,
+    ];
+
     /// Returns the keyword that records carry.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -66,3 +66,16 @@ fn types_are_those_of_the_json_schema() {
         assert!(text.contains(expected), "{} should have {expected}: {text}", field.name);
     }
 }
+
+#[test]
+fn closed_lists_are_told_in_full() {
+    let told = |name: &str, words: &[&str]| {
+        let meaning = field(name).unwrap().meaning;
+        for word in words {
+            assert!(meaning.contains(&format!("`{word}`")), "{name} does not tell of {word}");
+        }
+        assert_eq!(meaning.matches("`, `").count() + 1, words.len(), "{name} tells of more: {meaning}");
+    };
+    told("outcome", &crate::Outcome::ALL.map(crate::Outcome::as_str));
+    told("unknown_because", &crate::Unknown::ALL.map(crate::Unknown::as_str));
+}

@@ -8,7 +8,7 @@ use super::all_policies::all_policies;
 use super::{FlowRecord, Labels, Policies};
 use crate::{
     Destination, Endpoint, JoinedFlow, JudgedFlow, Judgement, Process, RawFlow, Reporter, Schema, ServiceRef,
-    TcpStatistics, Verdict,
+    TcpStatistics, Unknown, Verdict,
 };
 
 /// Not recorded, or not applicable.
@@ -114,7 +114,7 @@ impl From<JudgedFlow> for FlowRecord {
             denied_by: judgement.denied_by,
             enforcement: enforcement.as_str().to_owned(),
             evidence: evidence.as_str().to_owned(),
-            unknown_because: unknown_because.into_iter().map(|why| why.as_str().to_owned()).collect(),
+            unknown_because: reasons(&unknown_because),
             identity: raw.local.identity.as_str().to_owned(),
             ruleset: given(judgement.ruleset),
             snapshot: keyword(&snapshot),
@@ -135,6 +135,14 @@ fn given(text: Option<Arc<str>>) -> Option<String> {
 fn labels(end: &Endpoint) -> Option<Labels> {
     let labels: Vec<String> = end.labels.iter().filter(|label| !label.starts_with(CALICO_LABELS)).cloned().collect();
     if labels.is_empty() { None } else { Some(Labels { labels }) }
+}
+
+/// Returns the keywords in the order of words, which does not change when the closed list grows.
+fn reasons(unknown: &[Unknown]) -> Vec<String> {
+    let mut words: Vec<String> = unknown.iter().map(|why| why.as_str().to_owned()).collect();
+    words.sort_unstable();
+    words.dedup();
+    words
 }
 
 /// Returns address and port that the socket asked for, each only where it differs from the translated end.
