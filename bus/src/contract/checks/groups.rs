@@ -1,8 +1,6 @@
 //! Many at once: groups, members that come and go, commits that come too late.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -151,13 +149,13 @@ pub async fn commits_of_a_lost_partition_are_refused<E: Engine>() {
     watermark.begin(&delivered);
     // A second member takes one of the two partitions.
     let mut second = engine.consumer("group", &[TOPIC]).await;
-    let moved = Arc::new(AtomicUsize::new(0));
     let mut again = Vec::new();
     let deadline = Instant::now() + PATIENCE;
     while again.is_empty() {
         assert!(Instant::now() < deadline, "the second member is given nothing");
         again.extend(poll(&mut second, 1000).await);
-        moved.fetch_add(poll(&mut first, 1000).await.len(), Ordering::Relaxed);
+        // Some engines let a member know only when it polls.
+        poll(&mut first, 1000).await;
     }
     for record in &delivered {
         watermark.finish(&record.position());
@@ -177,6 +175,8 @@ pub async fn commits_of_a_lost_partition_are_refused<E: Engine>() {
 /// If committed records come again.
 pub async fn committed_positions_never_go_back<E: Engine>() {
     let engine = E::start(&topic(1)).await;
+    // Another group that commits nothing, so that the records are still there to come again.
+    let _keeper = engine.consumer("keeper", &[TOPIC]).await;
     let mut consumer = engine.consumer("group", &[TOPIC]).await;
     send_numbers(&engine.producer().await, TOPIC, "key", 0, 10).await;
     let delivered = read(&mut consumer, 10).await;
@@ -186,8 +186,8 @@ pub async fn committed_positions_never_go_back<E: Engine>() {
     };
     assert_eq!(consumer.commit(&[at(6)]).await, Ok(vec![]));
     assert_eq!(consumer.commit(&[at(2)]).await, Ok(vec![]));
+    assert_eq!(consumer.lag().await, Ok(3));
     drop(consumer);
-    tokio::time::sleep(Duration::from_millis(1)).await;
     let mut next = engine.consumer("group", &[TOPIC]).await;
     let again: Vec<_> = read(&mut next, 3).await.iter().map(number).collect();
     assert_eq!(again, [7, 8, 9]);
