@@ -69,6 +69,11 @@ static __always_inline bool read_datagram(struct packet *p, struct __sk_buff *sk
 	return true;
 }
 
+static __always_inline bool bound_before(const struct memory *m)
+{
+	return m && (m->flags & MEMORY_PREEXISTING) && (m->flags & MEMORY_BOUND);
+}
+
 static __always_inline u32 header_length(u8 protocol)
 {
 	if (protocol == PROTO_SCTP)
@@ -130,7 +135,7 @@ static __always_inline void tell(struct flow_key *key, const struct packet *p, s
 	__builtin_memcpy(e->remote, key->remote, 16);
 	if (m) {
 		give_owner(e, m);
-		if ((m->flags & MEMORY_PREEXISTING) && (m->flags & MEMORY_BOUND))
+		if (bound_before(m))
 			e->flags |= FLAG_BOUND_BEFORE;
 	}
 	count_reported(class, direction);
@@ -183,6 +188,9 @@ static __always_inline int datagram(struct __sk_buff *skb, bool out)
 	}
 
 	m = recall(sk);
+	/* in mid-course: a bound port is the receiver's, whoever we happen to hear first */
+	if (side == SIDE_INITIATOR && has_ports(p.protocol) && bound_before(m))
+		side = SIDE_RECEIVER;
 	key.cgroup = bpf_sk_cgroup_id(sk);
 	key.netns = m && m->netns ? m->netns : plain_netns(plain(sk));
 	key.protocol = p.protocol;

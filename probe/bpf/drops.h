@@ -125,8 +125,10 @@ static __always_inline u32 netns_of_packet(struct sk_buff *skb)
 	return sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) : 0;
 }
 
-/* Fills in where the packet was sent to before address translation, if it was translated and goes
- * that way. */
+/*
+ * Fills in where the packet was sent to before address translation, if it was translated and goes
+ * that way.
+ */
 static __always_inline void read_original(struct drop_event *e, struct sk_buff *skb, bool v4)
 {
 	u32 address[4] = {};

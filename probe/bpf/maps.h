@@ -116,8 +116,10 @@ static __always_inline u32 class_of(u8 protocol)
 	}
 }
 
-/* Never wakes the reader, who looks by the clock: a wake-up for each event costs more than all the
- * rest. */
+/*
+ * Never wakes the reader, who looks by the clock: a wake-up for each event costs more than all the
+ * rest.
+ */
 static __always_inline void hand_over(void *event)
 {
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);

@@ -3,9 +3,9 @@
  * The bytes that programs and user space share: events in rings, keys and values of tables,
  * counters.
  *
- * All padding is written out. Sizes and offsets are asserted here and again in src/kernel/bytes.rs,
- * so that a change on one side alone does not compile. Numbers are in the machine's order, ports
- * too; an address is 16 bytes, IPv4 as
+ * All padding is written out. Sizes and offsets are asserted here and again in
+ * src/kernel/layout.rs, so that a change on one side alone does not compile. Numbers are in the
+ * machine's order, ports too; an address is 16 bytes, IPv4 as
  * ::ffff:a.b.c.d.
  */
 #ifndef MILLRACE_SHARED_H
@@ -30,8 +30,7 @@ enum event_kind {
 
 enum event_flag {
 	FLAG_REPORTED_BEFORE = 1 << 0, /* an earlier event spoke for the attempt */
-	FLAG_PREEXISTING =
-		1 << 1, /* the socket is older than the probe, the attempt is not counted */
+	FLAG_PREEXISTING = 1 << 1, /* the socket is older than the probe: not counted */
 	FLAG_OWNER = 1 << 2, /* pid and command are filled in */
 	FLAG_ABORTED = 1 << 3, /* a reset or an error ended it */
 	FLAG_RESET = 1 << 4, /* a reset came in */
@@ -140,8 +139,10 @@ struct flow_value {
 	__u32 padding;
 };
 
-/* Table `drops`: what was told already. A retry of a SYN is the same drop, another attempt has
- * another port. */
+/*
+ * Table `drops`: what was told already. A retry of a SYN is the same drop, another attempt has
+ * another port.
+ */
 struct drop_key {
 	__u32 netns;
 	__u32 reason;
@@ -184,8 +185,10 @@ enum loss_reason {
 	LOSSES = 5,
 };
 
-/* Per CPU, raised before any ring, table or storage is asked. At rest seen = reported + lost +
- * still undecided. */
+/*
+ * Per CPU, raised before any ring, table or storage is asked. At rest seen = reported + lost +
+ * still undecided.
+ */
 struct counters {
 	__u64 seen[CLASSES * DIRECTIONS];
 	__u64 reported[CLASSES * DIRECTIONS];

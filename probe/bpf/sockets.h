@@ -75,8 +75,10 @@ static __always_inline void put_ipv4(u8 *to, u32 address)
 	words[3] = address;
 }
 
-/* Describes a socket from a tracepoint, where the verifier knows its type and members are read
- * directly. */
+/*
+ * Describes a socket from a tracepoint, where the verifier knows its type and members are read
+ * directly.
+ */
 static __always_inline void describe(struct socket_event *e, struct sock *sk)
 {
 	e->protocol = sk->sk_protocol;

@@ -46,7 +46,8 @@ static __always_inline void total(struct tcp_totals *t, struct sock *sk, struct 
 
 	t->bytes_out = out > extra ? out - extra : 0;
 	t->bytes_in = in > fin ? in - fin : 0;
-	/* a listener answers the SYN before this socket is made: segs_in starts at 1, segs_out at 0
+	/*
+	 * a listener answers the SYN before this socket is made: segs_in starts at 1, segs_out at 0
 	 */
 	t->packets_out = tp->segs_out + (side == SIDE_RECEIVER);
 	t->packets_in = tp->segs_in;

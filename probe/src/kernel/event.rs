@@ -140,7 +140,8 @@ pub struct TcpEvent {
 pub struct DatagramEvent {
     /// When.
     pub at: KernelNs,
-    /// Direction of that first packet: [`Side::Initiator`] if it went out.
+    /// Direction of that first packet: [`Side::Initiator`] if it went out; [`Side::Receiver`] if it came in, or if
+    /// `bound_before`. The kernel counts the attempt in this direction.
     pub side: Side,
     /// Where the socket lives.
     pub place: SocketPlace,

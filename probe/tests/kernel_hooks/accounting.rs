@@ -44,6 +44,15 @@ fn a_full_ring_loses_exactly_what_it_counts() {
     if !ready() {
         return;
     }
+    // Attempts of others that are still open when the hooks go are undecided: look for a quiet moment.
+    let undecided: Vec<u64> = (0..4).map(|_| overflow()).take_while(|&open| open > 0).collect();
+    if undecided.len() == 4 {
+        println!("others kept attempts open each time: {undecided:?}");
+    }
+}
+
+/// Overflows both rings, checks what can be checked on a busy machine, and returns the attempts still undecided.
+fn overflow() -> u64 {
     let pair = Pair::new();
     let options = KernelOptions { ring_bytes: 16 << 10, drop_ring_bytes: 4096, ..KernelOptions::default() };
     let mut run = ProbeRun::with(&options);
@@ -53,17 +62,19 @@ fn a_full_ring_loses_exactly_what_it_counts() {
     let counters = run.counters();
     let (seen, reported) = seen_and_reported(&counters, Protocol::TCP, Direction::Out);
     let lost_out = lost(&counters, Protocol::TCP, Direction::Out);
-    assert!(seen >= 2_000 && lost_out > 1_500, "{counters:#?}");
     assert_eq!(reported, told(&run, Direction::Out));
-    let undecided = seen - reported - lost_out;
-    assert!(undecided < 200, "others' open attempts at most: {undecided}");
-    let (seen, reported) = seen_and_reported(&counters, Protocol::TCP, Direction::Drop);
+    let ours = run.tcp(pair.a.inode).len() as u64;
+    assert!(ours < 200 && lost_out >= 2_000 - ours, "{ours} of ours told: {counters:#?}");
+    assert!(reported + lost_out <= seen, "counted twice: {counters:#?}");
+
+    let (seen_drops, reported_drops) = seen_and_reported(&counters, Protocol::TCP, Direction::Drop);
     let lost_drops = lost(&counters, Protocol::TCP, Direction::Drop);
-    assert!(seen >= 2_000);
-    assert_eq!(seen, reported + lost_drops);
+    assert!(seen_drops >= 2_000);
+    assert_eq!(seen_drops, reported_drops + lost_drops);
     let drops = run.events.iter().filter(|e| matches!(e, KernelEvent::Drop(d) if d.protocol == Protocol::TCP)).count();
-    assert_eq!(reported, drops as u64);
+    assert_eq!(reported_drops, drops as u64);
     assert!(counters.lost.iter().any(|l| l.reason == LossReason::DropRingFull));
+    seen - reported - lost_out
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn each_filter_hook_names_reason_and_namespace() {
         });
         for protocol in [Protocol::TCP, Protocol::UDP] {
             let found = |d: &&DropEvent| is_drop(d, protocol, ROUTED_A, ROUTED_B, port);
-            run.until(&format!("{protocol} dropped at {hook}"), |r| r.drops(place.inode).iter().any(|d| found(d)));
+            run.until(&format!("{protocol} dropped at {hook}"), |r| r.drops(place.inode).iter().any(&found));
             let drops: Vec<_> = run.drops(place.inode).into_iter().filter(found).collect();
             assert_eq!(drops.len(), 1);
             assert_eq!(drops[0].reason.0, "NETFILTER_DROP");

@@ -21,3 +21,4 @@ mod nat;
 mod old_sockets;
 mod probe_run;
 mod tcp;
+mod tcp_corners;

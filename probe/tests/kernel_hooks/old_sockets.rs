@@ -96,7 +96,7 @@ fn an_old_bound_udp_socket_is_known_as_bound() {
     run.until("the datagram", |r| !r.datagrams(ns).is_empty());
     let event = run.datagrams(ns)[0];
     assert!(event.bound_before, "{event:#?}");
-    assert_eq!((event.side, event.owner.as_ref().unwrap().pid), (Side::Initiator, std::process::id()));
+    assert_eq!((event.side, event.owner.as_ref().unwrap().pid), (Side::Receiver, std::process::id()));
     assert_eq!(
         SocketAddr::new(addr(A4), client_addr.port()),
         SocketAddr::new(event.tuple.remote_ip, event.tuple.remote_port)
