@@ -38,7 +38,7 @@ pub(crate) enum Command {
     },
     /// Build it, make the attempts of a scenario, write the ledger, take it down; exit 1 if any went otherwise than promised
     Run {
-        /// A built-in scenario (everything, storefront, windows, preexisting) or a file
+        /// A built-in scenario (everything, storefront, windows, crowd, preexisting) or a file
         #[arg(long, default_value = "everything")]
         scenario: String,
         /// Attempts of each task and address family

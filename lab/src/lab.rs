@@ -84,6 +84,15 @@ pub struct NodePlace {
     pub cgroup_root: PathBuf,
 }
 
+/// Where a pod is, for whoever compares identities.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PodPlace {
+    /// Its network namespace, or its node's.
+    pub netns: PathBuf,
+    /// The cgroup of each of its containers, in order. Containers that serve nothing have one only while a client runs.
+    pub cgroups: Vec<PathBuf>,
+}
+
 /// How many attempts a run makes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Amount {
@@ -171,6 +180,17 @@ impl Lab {
             name: node.name.to_owned(),
             netns: netns::path(&self.id.netns(node.name)),
             cgroup_root: self.cgroup.join(node.name),
+        })
+    }
+
+    /// Returns where the pod with a short name is.
+    #[must_use]
+    pub fn pod(&self, app: &str) -> Option<PodPlace> {
+        let pod = world::pod(app)?;
+        let root = self.cgroup.join(pod.node.name);
+        Some(PodPlace {
+            netns: netns::path(&self.id.netns(pod.netns())),
+            cgroups: pod.containers.iter().map(|container| root.join(cgroup::container_path(pod, container))).collect(),
         })
     }
 

@@ -113,7 +113,7 @@ impl Attempt {
     /// Returns how the attempt went, in the words of flow records.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        self.expected.outcome()
+        self.expected.outcome(self.protocol)
     }
 
     /// Says whether the application saw what the scenario promised.

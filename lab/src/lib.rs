@@ -27,6 +27,6 @@ mod server;
 pub mod sweep;
 pub mod world;
 
-pub use lab::{Amount, Lab, LabError, NodePlace, Options, Running};
+pub use lab::{Amount, Lab, LabError, NodePlace, Options, PodPlace, Running};
 pub use ledger::{Attempt, Expected, Group, Ledger, Party, Receipt, Reception, Saw, Totals};
 pub use scenario::Scenario;

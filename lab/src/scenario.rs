@@ -19,6 +19,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("everything", include_str!("../scenarios/everything.yaml")),
     ("storefront", include_str!("../scenarios/storefront.yaml")),
     ("windows", include_str!("../scenarios/windows.yaml")),
+    ("crowd", include_str!("../scenarios/crowd.yaml")),
     ("preexisting", include_str!("../scenarios/preexisting.yaml")),
 ];
 

@@ -163,6 +163,12 @@ impl Pod {
         names::uid("pod", self.namespace, self.name)
     }
 
+    /// Returns the part of its network namespace's name that tells it from others: its own, or its node's.
+    #[must_use]
+    pub fn netns(&self) -> &'static str {
+        if self.host_network { self.node.name } else { self.app }
+    }
+
     /// Returns the id of one of its containers.
     #[must_use]
     pub fn container_id(&self, container: &str) -> String {

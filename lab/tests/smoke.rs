@@ -135,17 +135,15 @@ fn containers_live_where_kubelet_would_put_them() {
     }
     let lab = Lab::new(options()).unwrap();
     for pod in world::PODS {
-        let root = lab.node(pod.node.name).unwrap().cgroup_root;
-        for container in pod.containers.iter().filter(|container| !container.ports.is_empty()) {
-            let path = root.join(cgroup::container_path(pod, container));
+        let place = lab.pod(pod.app).unwrap();
+        for (container, path) in pod.containers.iter().zip(&place.cgroups).filter(|(c, _)| !c.ports.is_empty()) {
             let processes = std::fs::read_to_string(path.join("cgroup.procs")).unwrap();
             let pid: u32 = processes.trim().parse().unwrap();
             let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
             assert_eq!(comm.trim(), container.name);
-            let part = if pod.host_network { pod.node.name } else { pod.app };
             let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap());
             let own = inode(Path::new(&format!("/proc/{pid}/ns/net")));
-            assert_eq!(own, inode(&netns::path(&lab.id().netns(part))), "{}", pod.name);
+            assert_eq!(own, inode(&place.netns), "{}", pod.name);
         }
     }
 }

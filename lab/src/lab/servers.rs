@@ -17,7 +17,7 @@ pub(super) fn plans(lab: &LabId, cgroups: &Path, folder: &Path) -> Vec<(String, 
         for container in pod.containers.iter().filter(|container| !container.ports.is_empty()) {
             let key = format!("{}.{}", pod.app, container.name);
             let plan = Plan {
-                netns: lab.netns(if pod.host_network { pod.node.name } else { pod.app }),
+                netns: lab.netns(pod.netns()),
                 cgroup: cgroups.join(pod.node.name).join(cgroup::container_path(pod, container)),
                 comm: container.name.to_owned(),
                 party: party(pod),

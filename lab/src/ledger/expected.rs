@@ -41,11 +41,12 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Returns the outcome that a truthful flow record has.
+    /// Returns the outcome that a truthful flow record of the sender's node has.
     ///
-    /// A rejecting rule throws the packet away before it answers, so a kernel drop is seen: `dropped`.
+    /// A rejecting rule throws the packet away before it answers, so a kernel drop is seen: `dropped`. A router's word
+    /// that a host is unreachable ends a TCP attempt, but the kernel tells no other socket, so that is `unanswered`.
     #[must_use]
-    pub fn outcome(self) -> Outcome {
+    pub fn outcome(self, protocol: Protocol) -> Outcome {
         match self {
             Self::Established | Self::Answered => Outcome::Established,
             Self::Preexisting => Outcome::Preexisting,
@@ -57,7 +58,8 @@ impl Expected {
             | Self::RejectedReset
             | Self::RejectedIcmp => Outcome::Dropped,
             Self::TimedOut => Outcome::Timeout,
-            Self::Unreachable => Outcome::Unreachable,
+            Self::Unreachable if protocol == Protocol::TCP => Outcome::Unreachable,
+            Self::Unreachable => Outcome::Unanswered,
             Self::Failed => Outcome::Failed,
         }
     }

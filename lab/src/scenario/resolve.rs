@@ -47,8 +47,7 @@ impl Asker {
     /// Returns the part of its network namespace's name that tells it from others.
     pub(crate) fn netns(self) -> &'static str {
         match self {
-            Self::Pod(pod, _) if pod.host_network => pod.node.name,
-            Self::Pod(pod, _) => pod.app,
+            Self::Pod(pod, _) => pod.netns(),
             Self::Node(node) => node.name,
             Self::Outside(_) => "outside",
         }
