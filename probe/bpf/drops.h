@@ -6,8 +6,8 @@
  * Closing sockets free many packets with harmless reasons, so only listed reasons are looked at:
  * those of a policy for every packet, the others for packets that begin something. Numbers differ
  * between kernels; user space sets the lists by name before the programs are loaded. The first drop
- * of a 5-tuple, reason and namespace is told and counted as seen, further ones are only counted in
- * the table.
+ * of a 5-tuple, reason and namespace is told and counted as seen, and so is one that begins another
+ * attempt; further ones are only counted in the table.
  */
 #ifndef MILLRACE_DROPS_H
 #define MILLRACE_DROPS_H
@@ -17,6 +17,9 @@ const volatile u64 other_reasons[4] = {};
 /* Bit n stands for the reasons of subsystem n, such as Open vSwitch. */
 const volatile u32 policy_subsystems = 0;
 const volatile u32 other_subsystems = 0;
+
+/* As DESIGN has it for datagrams: 60 s without a packet end an attempt. */
+#define ATTEMPT_IDLE_NS 60000000000ull
 
 #define REASON_NONE 0
 #define REASON_OTHER 1
@@ -100,6 +103,7 @@ static __always_inline bool read_transport(struct packet *p, const unsigned char
 		if (bpf_probe_read_kernel(h, 14, ip + p->transport))
 			return false;
 		p->tcp_flags = h[13];
+		p->sequence = *(u32 *)(h + 4);
 	} else if (has_ports(p->protocol) || is_icmp(p->protocol)) {
 		if (bpf_probe_read_kernel(h, 4, ip + p->transport))
 			return false;
@@ -157,6 +161,29 @@ static __always_inline void read_original(struct drop_event *e, struct sk_buff *
 	}
 }
 
+/*
+ * Says whether a drop like one already told begins another attempt: a SYN with another sequence
+ * number, or a datagram after the time without one that ends an attempt. Of CPUs that meet here one
+ * gets to tell.
+ */
+static __always_inline bool begins_anew(struct drop_value *known, const struct packet *p,
+					bool first, u64 now)
+{
+	u64 last = known->last;
+	u32 sequence;
+
+	__sync_fetch_and_add(&known->count, 1);
+	if (p->protocol != PROTO_TCP && now - last > ATTEMPT_IDLE_NS)
+		return __sync_val_compare_and_swap(&known->last, last, now) == last;
+	known->last = now;
+	if (p->protocol != PROTO_TCP || !first)
+		return false;
+	sequence = known->sequence;
+	if (sequence == p->sequence)
+		return false;
+	return __sync_val_compare_and_swap(&known->sequence, sequence, p->sequence) == sequence;
+}
+
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(packet_dropped, struct sk_buff *skb, void *where, u32 reason)
 {
@@ -196,16 +223,18 @@ int BPF_PROG(packet_dropped, struct sk_buff *skb, void *where, u32 reason)
 	__builtin_memcpy(key.dest, p.dest, 16);
 	fresh.count = 1;
 	fresh.last = bpf_ktime_get_ns();
-	known = bpf_map_lookup_elem(&drops, &key);
-	if (known) {
-		__sync_fetch_and_add(&known->count, 1);
-		known->last = fresh.last;
-		return 0;
-	}
+	fresh.sequence = first ? p.sequence : 0;
 	class = class_of(p.protocol);
-	failed = bpf_map_update_elem(&drops, &key, &fresh, BPF_NOEXIST);
-	if (failed == -EEXIST) /* another CPU was first and tells */
-		return 0;
+	known = bpf_map_lookup_elem(&drops, &key);
+	failed = 0;
+	if (known) {
+		if (!begins_anew(known, &p, first, fresh.last))
+			return 0;
+	} else {
+		failed = bpf_map_update_elem(&drops, &key, &fresh, BPF_NOEXIST);
+		if (failed == -EEXIST) /* another CPU was first and tells */
+			return 0;
+	}
 	count_seen(class, DIRECTION_DROP);
 	if (failed) {
 		count_lost(class, DIRECTION_DROP, LOSS_DROP_TABLE_FULL);

@@ -11,6 +11,7 @@ struct packet {
 	u8 source[16];
 	u8 dest[16];
 	u32 transport; /* offset of the layer-4 header from the network header */
+	u32 sequence; /* TCP */
 	u16 source_port;
 	u16 dest_port;
 	u8 protocol;

@@ -140,8 +140,8 @@ struct flow_value {
 };
 
 /*
- * Table `drops`: what was told already. A retry of a SYN is the same drop, another attempt has
- * another port.
+ * Table `drops`: what was told already. A retry of a SYN is the same drop; a SYN with another
+ * sequence number is another attempt, also from the same port.
  */
 struct drop_key {
 	__u32 netns;
@@ -157,6 +157,8 @@ struct drop_key {
 struct drop_value {
 	__u64 count;
 	__u64 last;
+	__u32 sequence; /* of the last SYN told, else 0 */
+	__u32 padding;
 };
 
 enum attempt_class {
@@ -234,7 +236,8 @@ ASSERT_SIZE(struct flow_value, 56);
 ASSERT_OFFSET(struct flow_value, told, 48);
 ASSERT_SIZE(struct drop_key, 48);
 ASSERT_OFFSET(struct drop_key, source, 16);
-ASSERT_SIZE(struct drop_value, 16);
+ASSERT_SIZE(struct drop_value, 24);
+ASSERT_OFFSET(struct drop_value, last, 8);
 ASSERT_SIZE(struct counters, 8 * (18 + 18 + 90 + 5));
 
 #endif

@@ -156,7 +156,7 @@ impl Kernel {
     }
 
     /// Removes drops not repeated for `idle` from the kernel's table. The next drop like them is told again. 130 s is a
-    /// good value: the last retry of a SYN comes after 63 s, and the kernel gives up after 127 s.
+    /// good value: retries of a SYN are at most 64 s apart, and the kernel gives up after 127 s.
     ///
     /// # Errors
     /// Returns an error if the table cannot be read or changed.

@@ -168,7 +168,8 @@ pub struct DatagramError {
     pub errno: u16,
 }
 
-/// A packet that the kernel threw away, told once for a 5-tuple, reason and namespace.
+/// A packet that the kernel threw away, told once for a 5-tuple, reason and namespace, and again for each SYN with
+/// another sequence number and for a datagram after 60 s without one: once for each attempt, in other words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropEvent {
     /// When.

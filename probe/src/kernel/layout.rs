@@ -117,6 +117,8 @@ pub(super) const DROP_KEY: usize = 48;
 pub(super) struct DropValueBytes {
     pub(super) count: u64,
     pub(super) last: u64,
+    pub(super) sequence: u32,
+    pub(super) padding: u32,
 }
 
 /// Protocol classes of the counters.
@@ -161,6 +163,7 @@ const _: () = {
     assert!(offset_of!(FlowKeyBytes, local) == 24);
     assert!(size_of::<FlowValueBytes>() == 56);
     assert!(offset_of!(FlowValueBytes, told) == 48);
-    assert!(size_of::<DropValueBytes>() == 16);
+    assert!(size_of::<DropValueBytes>() == 24);
+    assert!(offset_of!(DropValueBytes, last) == 8);
     assert!(COUNTERS == 18 + 18 + 90 + 5);
 };

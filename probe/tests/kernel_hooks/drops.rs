@@ -68,6 +68,26 @@ fn a_repeated_packet_is_told_once_until_it_is_forgotten() {
 }
 
 #[test]
+fn every_attempt_from_one_port_is_told_and_its_retries_are_not() {
+    if !ready() {
+        return;
+    }
+    let pair = Pair::new();
+    pair.b.nft(&filter("input", "tcp dport 89 drop"));
+    pair.a.run(|| std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40001 40001").unwrap());
+    let mut run = ProbeRun::start();
+    let to = SocketAddr::new(addr(B4), 89);
+    for patience in [1_500, 50, 50] {
+        pair.a.run(|| TcpStream::connect_timeout(&to, Duration::from_millis(patience))).unwrap_err();
+    }
+    let ns = pair.b.inode;
+    run.until("three drops", |r| r.drops(ns).len() >= 3);
+    run.settle();
+    let drops = run.drops(ns);
+    assert_eq!(drops.iter().map(|d| (d.source_port, d.first)).collect::<Vec<_>>(), [(40001, true); 3]);
+}
+
+#[test]
 fn a_filter_in_mid_course_is_told_but_begins_nothing() {
     if !ready() {
         return;
