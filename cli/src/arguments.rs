@@ -89,14 +89,20 @@ pub(crate) struct NameArguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Watch this node: kernel to store in one process
+    Run(command::run::RunArguments),
     /// Write raw records as JSON lines: the probe alone
     Probe(command::probe::ProbeArguments),
     /// Show stored flows
     Flows(command::flows::FlowsArguments),
     /// Sum stored flows by pair and outcome
     Summary(command::summary::SummaryArguments),
+    /// Draw the two balances: is every attempt and every record accounted for?
+    Reconcile(command::reconcile::ReconcileArguments),
     /// Look at this host: what works, what does not, and the fix
     Doctor(command::doctor::DoctorArguments),
+    /// See it work without root: a recorded lab, replayed through the whole pipeline
+    Demo(command::demo::DemoArguments),
     /// Check, show or describe the settings
     Config(command::config::ConfigArguments),
     /// Print the completions of a shell

@@ -2,8 +2,11 @@
 
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod flows;
 pub(crate) mod man;
 pub(crate) mod probe;
+pub(crate) mod reconcile;
+pub(crate) mod run;
 pub(crate) mod summary;

@@ -37,6 +37,14 @@ impl Notes {
         }
     }
 
+    /// Prints names and values below each other.
+    pub(crate) fn heading(lines: &[(&str, &str)]) {
+        let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        for (name, value) in lines {
+            let _ = writeln!(io::stderr(), "{name:width$}  {}", printable(value));
+        }
+    }
+
     /// Prints one remark.
     pub(crate) fn line(text: &str) {
         // A closed standard error leaves nobody to tell.

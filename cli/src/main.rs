@@ -8,6 +8,7 @@ mod doctor;
 mod failure;
 mod follow;
 mod kept;
+mod pipeline;
 #[cfg(test)]
 mod reference;
 mod render;
@@ -47,10 +48,13 @@ fn dispatch(arguments: &Arguments) -> CommandResult {
     match &arguments.command {
         Command::Completions(arguments) => command::completions::run(arguments),
         Command::Config(arguments) => command::config::run(global, arguments),
+        Command::Demo(arguments) => asynchronous(command::demo::run(global, arguments)),
         Command::Doctor(arguments) => command::doctor::run(global, arguments),
         Command::Flows(arguments) => asynchronous(command::flows::run(global, arguments)),
         Command::Man(arguments) => command::man::run(arguments),
         Command::Probe(arguments) => asynchronous(command::probe::run(global, arguments)),
+        Command::Reconcile(arguments) => asynchronous(command::reconcile::run(global, arguments)),
+        Command::Run(arguments) => asynchronous(command::run::run(global, arguments)),
         Command::Summary(arguments) => asynchronous(command::summary::run(global, arguments)),
     }
 }

@@ -191,3 +191,68 @@ fn type_of(root: &Value, property: &Value) -> String {
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+#[test]
+fn generated_metrics_reference() {
+    let mut builder = service::metrics::MetricsBuilder::new(env!("CARGO_PKG_VERSION"), "run".to_owned());
+    let roles = crate::pipeline::RoleMetrics::register(&mut builder);
+    let rendered = builder.build().render();
+    drop(roles);
+    let mut text = String::from(
+        "# Metrics\n\nGenerated from the program; `make docs` rewrites it.\n\n\
+         Served at `/metrics` of the admin address (setting `admin.listen`) as OpenMetrics text. Labels take their values\n\
+         from closed lists and are there from the start; none carries an address, a pod or a flow.\n\n\
+         | metric | type | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for metric in metrics_of(&rendered) {
+        text.push_str(&metric);
+    }
+    check("metrics.md", &text);
+}
+
+/// Returns a line of the table for each metric of an OpenMetrics text.
+fn metrics_of(rendered: &str) -> Vec<String> {
+    let lines: Vec<&str> = rendered.lines().collect();
+    let mut rows = Vec::new();
+    for (place, line) in lines.iter().enumerate() {
+        let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) else { continue };
+        let kind = lines.get(place + 1).and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
+        let suffix = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        let samples = lines[place + 1..].iter().take_while(|line| !line.starts_with("# HELP "));
+        let labels = labels_of(samples.filter(|line| !line.starts_with('#')));
+        let name = format!("{}{suffix}", name.trim_end_matches(suffix));
+        rows.push(format!("| `{name}` | {kind} | {labels} | {} |\n", help.replace('|', "\\|")));
+    }
+    rows.sort();
+    rows
+}
+
+/// Returns each label with its values; `le` is the histogram's own.
+fn labels_of<'a>(samples: impl Iterator<Item = &'a &'a str>) -> String {
+    let mut labels: Vec<(String, Vec<String>)> = Vec::new();
+    for sample in samples {
+        let Some((_, rest)) = sample.split_once('{') else { continue };
+        let inside = rest.rsplit_once('}').map_or(rest, |(inside, _)| inside);
+        for pair in inside.split("\",") {
+            let Some((name, value)) = pair.split_once("=\"") else { continue };
+            if name == "le" {
+                continue;
+            }
+            let value = value.trim_end_matches('"').to_owned();
+            match labels.iter_mut().find(|(known, _)| known == name) {
+                Some((_, values)) if !values.contains(&value) => values.push(value),
+                Some(_) => {}
+                None => labels.push((name.to_owned(), vec![value])),
+            }
+        }
+    }
+    let shown = |(name, values): &(String, Vec<String>)| {
+        let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+        format!("{name}: {}", values.join(" "))
+    };
+    labels.iter().map(shown).collect::<Vec<_>>().join("; ")
+}

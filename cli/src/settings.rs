@@ -9,6 +9,7 @@ mod store;
 use std::path::PathBuf;
 
 use enricher::{EnricherSettings, RawEnricherSettings};
+use indexer::{IndexerSettings, RawIndexerSettings};
 use probe::settings::{ProbeSettings, RawProbeSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,8 @@ pub(crate) struct RawSettings {
     probe: Option<RawProbeSettings>,
     /// The enricher: names and verdicts.
     enricher: Option<RawEnricherSettings>,
+    /// The indexer: flow records into the store.
+    indexer: Option<RawIndexerSettings>,
     /// The bus between the roles.
     bus: Option<RawBusSettings>,
     /// The flow store.
@@ -69,6 +72,8 @@ pub(crate) struct Settings {
     pub(crate) probe: ProbeSettings,
     /// The enricher.
     pub(crate) enricher: EnricherSettings,
+    /// The indexer.
+    pub(crate) indexer: IndexerSettings,
     /// The bus between the roles.
     pub(crate) bus: BusSettings,
     /// The flow store.
@@ -152,7 +157,7 @@ impl Settings {
         let node = name(problems, "node", raw.node.unwrap_or_else(defaults::node));
         let data_dir = raw.data_dir.unwrap_or_else(defaults::data_dir);
         problems.check("data_dir", !data_dir.as_os_str().is_empty(), || "must not be empty".to_owned());
-        Self {
+        let settings = Self {
             cluster,
             node,
             data_dir,
@@ -160,9 +165,33 @@ impl Settings {
             admin: AdminSettings::resolve(raw.admin.unwrap_or_default(), problems),
             probe: ProbeSettings::resolve(raw.probe.unwrap_or_default(), problems),
             enricher: EnricherSettings::resolve(raw.enricher.unwrap_or_default(), problems),
+            indexer: IndexerSettings::resolve(raw.indexer.unwrap_or_default(), problems),
             bus: BusSettings::resolve(raw.bus.unwrap_or_default(), problems),
             store: StoreSettings::resolve(raw.store.unwrap_or_default(), problems),
+        };
+        settings.check_topics(problems);
+        settings
+    }
+
+    /// What one role writes to, the next one reads: a topic that only one of them knows would fill, or stay empty.
+    fn check_topics(&self, problems: &mut Problems) {
+        let (enricher, indexer) = (&self.enricher, &self.indexer);
+        for (key, topic, other_key, other) in [
+            ("enricher.raw_topic", &*enricher.raw_topic, "probe.topic", &*self.probe.topic),
+            ("indexer.enriched_topic", &*indexer.enriched_topic, "enricher.enriched_topic", &*enricher.enriched_topic),
+            (
+                "indexer.dead_letter_topic",
+                &*indexer.dead_letter_topic,
+                "enricher.dead_letter_topic",
+                &*enricher.dead_letter_topic,
+            ),
+        ] {
+            problems.check(key, topic == other, || format!("must be the same as {other_key}, which is `{other}`"));
         }
+        let mut topics = [&enricher.raw_topic, &enricher.enriched_topic, &enricher.dead_letter_topic];
+        topics.sort();
+        let differ = topics.windows(2).all(|pair| pair[0] != pair[1]);
+        problems.check("enricher", differ, || "raw_topic, enriched_topic and dead_letter_topic must differ".to_owned());
     }
 
     /// Returns the settings as the file would have to say them, with every default filled in.
@@ -175,6 +204,7 @@ impl Settings {
             "admin": self.admin,
             "probe": effective::probe(&self.probe),
             "enricher": effective::enricher(&self.enricher),
+            "indexer": effective::indexer(&self.indexer),
             "bus": self.bus,
             "store": self.store,
         })

@@ -95,7 +95,7 @@ pub(crate) fn show(time: UnixMs, now: &Zoned) -> String {
     if zoned.date() == now.date() {
         zoned.strftime("%H:%M:%S").to_string()
     } else {
-        zoned.strftime("%m-%d %H:%M:%S").to_string()
+        zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 }
 
@@ -149,6 +149,6 @@ mod tests {
     #[test]
     fn a_time_of_today_needs_no_date() {
         assert_eq!(show(UnixMs(1_795_599_000_000), &now()), "10:30:00");
-        assert_eq!(show(UnixMs(1_795_512_600_000), &now()), "11-24 10:30:00");
+        assert_eq!(show(UnixMs(1_795_512_600_000), &now()), "2026-11-24 10:30:00");
     }
 }

@@ -1,6 +1,7 @@
 //! The settings of the roles, written back as sections of the file with every default filled in: what `config dump` shows.
 
 use enricher::{EnricherSettings, RawEnricherSettings};
+use indexer::{IndexerSettings, RawIndexerSettings};
 use probe::settings::{ProbeSettings, RawProbeSettings, Source};
 use service::settings::Size;
 
@@ -42,6 +43,22 @@ pub(super) fn enricher(settings: &EnricherSettings) -> RawEnricherSettings {
         batch_records: Some(settings.batch_records),
         group: Some(settings.group.clone()),
         raw_topic: Some(settings.raw_topic.to_string()),
+        enriched_topic: Some(settings.enriched_topic.to_string()),
+        dead_letter_topic: Some(settings.dead_letter_topic.to_string()),
+    }
+}
+
+/// Returns the section `indexer` that gives these settings.
+pub(super) fn indexer(settings: &IndexerSettings) -> RawIndexerSettings {
+    RawIndexerSettings {
+        batch_records: Some(settings.batch.records),
+        batch_bytes: Some(Size::bytes(settings.batch.bytes as u64)),
+        batch_age: Some(settings.batch.age.into()),
+        retention: Some(settings.retention.into()),
+        caps_interval: Some(settings.caps_interval.into()),
+        probe_interval: Some(settings.probe_interval.into()),
+        group: Some(settings.group.clone()),
+        dead_letter_group: Some(settings.dead_letter_group.clone()),
         enriched_topic: Some(settings.enriched_topic.to_string()),
         dead_letter_topic: Some(settings.dead_letter_topic.to_string()),
     }

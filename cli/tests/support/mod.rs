@@ -89,3 +89,42 @@ pub fn file(directory: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf 
 pub fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
+
+/// The recording that the tests replay: two windows of two nodes, at 2026-03-10 08:30 UTC.
+pub const RECORDS: usize = 88;
+
+/// Returns a command that replays a file into a data directory, with its records kept however old they are.
+pub fn replay(directory: &Path, raw: &Path) -> Command {
+    let mut command = command();
+    command.arg("run").arg("--replay").arg(raw).arg("--manifests").arg(data("manifests"));
+    command.arg("--data-dir").arg(directory);
+    command.env("MILLRACE_STORE__CAP_DAYS", "3650").env("MILLRACE_INDEXER__RETENTION", "3650d");
+    command
+}
+
+/// Returns a data directory that holds the recording.
+pub fn filled() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    Said::from(replay(directory.path(), &data("raw.jsonl")).output().unwrap()).exits(0);
+    directory
+}
+
+/// Returns the text with the epoch of the replay's streams, which is the time of the test, written as `EPOCH`.
+pub fn without_epoch(directory: &Path, text: &str) -> String {
+    let report: serde_json::Value = serde_json::from_str(&on(directory, "reconcile --json").out).unwrap();
+    let stream = report["streams"][0]["stream"].as_str().unwrap();
+    text.replace(stream.rsplit('/').next().unwrap(), "EPOCH")
+}
+
+/// Compares with a file below `tests/golden`; `MILLRACE_REFRESH=1` rewrites it.
+#[track_caller]
+pub fn golden(name: &str, found: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("MILLRACE_REFRESH").is_some_and(|value| value == "1") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, found).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "tests/golden/{name}: MILLRACE_REFRESH=1 rewrites it");
+}
