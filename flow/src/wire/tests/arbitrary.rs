@@ -32,10 +32,7 @@ fn stream() -> impl Strategy<Value = Stream> {
 }
 
 fn ip() -> impl Strategy<Value = IpAddr> {
-    prop_oneof![
-        any::<Ipv4Addr>().prop_map(IpAddr::V4),
-        any::<Ipv6Addr>().prop_filter("mapped", |ip| ip.to_ipv4_mapped().is_none()).prop_map(IpAddr::V6),
-    ]
+    prop_oneof![any::<Ipv4Addr>().prop_map(IpAddr::V4), any::<Ipv6Addr>().prop_map(|ip| IpAddr::V6(ip).to_canonical()),]
 }
 
 fn times() -> impl Strategy<Value = (UnixMs, UnixMs)> {
