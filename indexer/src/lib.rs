@@ -23,6 +23,8 @@ pub mod reconcile;
 pub mod settings;
 mod sink;
 mod source;
+#[cfg(test)]
+mod test_support;
 
 pub use balance::report::{Conclusion, Report};
 pub use metrics::IndexerMetrics;

@@ -149,3 +149,6 @@ fn seems_missing(finding: &crate::balance::report::Finding) -> bool {
         | Finding::AfterClosing { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
