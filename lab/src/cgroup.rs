@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::world::{Container, Driver, Node, Pod, Qos, Runtime};
+use crate::world::{Container, Driver, Pod, Qos, Runtime};
+
+/// The directory of a node's own processes below its cgroup root.
+pub const KUBELET: &str = "system.slice/kubelet.service";
 
 /// Reads where cgroup2 is mounted from the text of `/proc/mounts`.
 #[must_use]
@@ -64,12 +67,6 @@ pub fn pod_path(pod: &Pod) -> PathBuf {
             Qos::BestEffort => format!("kubepods/besteffort/pod{uid}").into(),
         },
     }
-}
-
-/// Returns the directory of a node's own processes below its cgroup root.
-#[must_use]
-pub fn kubelet_path(_node: &Node) -> PathBuf {
-    PathBuf::from("system.slice/kubelet.service")
 }
 
 /// Kills every process below a directory and removes the directory with all below it.

@@ -9,17 +9,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 use crate::child::{Child, ChildError};
-use crate::ledger::{Attempt, Ledger, LedgerError, Party, Receipt, read_lines};
+use crate::ledger::LedgerError;
 use crate::names::LabId;
 use crate::netns::{self, NetnsError};
 use crate::network;
-use crate::plan::{Plan, Work};
-use crate::scenario::{Asker, Scenario, ScenarioError, SourcePorts, resolve};
+use crate::scenario::{ScenarioError, SourcePorts};
 use crate::sweep::{self, Claim};
 use crate::world::{self, NODES, PODS};
 use crate::{cgroup, plan};
 
 mod servers;
+mod traffic;
+
+pub use traffic::{Amount, Running};
 
 /// What every node enforces and translates.
 const NODE_RULES: &str = include_str!("../nft/node.nft");
@@ -93,24 +95,6 @@ pub struct PodPlace {
     pub cgroups: Vec<PathBuf>,
 }
 
-/// How many attempts a run makes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Amount {
-    /// So many for each task and family that has no count of its own.
-    Count(u64),
-    /// So many a second for each task and family with share 1, until stopped.
-    PerSecond(f64),
-}
-
-/// Traffic under way; it is killed when dropped.
-#[derive(Debug)]
-pub struct Running {
-    clients: Vec<Child>,
-    ledgers: Vec<PathBuf>,
-    /// Cgroups that came with the clients and go with them.
-    passing: Vec<PathBuf>,
-}
-
 /// A laboratory. Dropping it takes it down, and so does the death of the process that holds it.
 #[derive(Debug)]
 pub struct Lab {
@@ -123,6 +107,8 @@ pub struct Lab {
     /// Where each server's receipts are, and how far they have been read.
     receipts: BTreeMap<PathBuf, u64>,
     source_ports: SourcePorts,
+    /// Cgroups that are there for clients only, and how many clients each has.
+    passing: BTreeMap<PathBuf, usize>,
     runs: u32,
     /// Sweeps when this process dies, however it dies.
     guard: Option<Child>,
@@ -154,6 +140,7 @@ impl Lab {
             servers: Vec::new(),
             receipts: BTreeMap::new(),
             source_ports: SourcePorts::default(),
+            passing: BTreeMap::new(),
             runs: 0,
             claim: Some(claim),
         };
@@ -194,84 +181,6 @@ impl Lab {
         })
     }
 
-    /// Runs a scenario to its end and returns its ledger.
-    ///
-    /// # Errors
-    /// If the scenario does not fit, or a process does not do its part.
-    pub fn run(&mut self, scenario: &Scenario, count: u64) -> Result<Ledger, LabError> {
-        let mut running = self.start(scenario, Amount::Count(count))?;
-        running.release()?;
-        self.finish(running)
-    }
-
-    /// Starts a scenario. Gated connections wait for [`Running::release`].
-    ///
-    /// # Errors
-    /// If the scenario does not fit, or a client does not come up.
-    pub fn start(&mut self, scenario: &Scenario, amount: Amount) -> Result<Running, LabError> {
-        let (count, rate) = match amount {
-            Amount::Count(count) => (Some(count), 0.0),
-            Amount::PerSecond(rate) => (None, rate),
-        };
-        self.runs += 1;
-        let mut running = Running { clients: Vec::new(), ledgers: Vec::new(), passing: Vec::new() };
-        for (key, (asker, tasks)) in resolve(scenario, count, rate, &mut self.source_ports)? {
-            let ledger = self.folder.join(format!("attempts-{}-{key}.jsonl", self.runs));
-            let (cgroup, party, container, node, comm) = self.describe(asker);
-            if !cgroup.exists() {
-                running.passing.push(cgroup.clone());
-                make_folder(&cgroup)?;
-            }
-            let plan = Plan {
-                netns: self.id.netns(asker.netns()),
-                cgroup,
-                comm,
-                party,
-                container,
-                node,
-                ledger: ledger.clone(),
-                work: Work::Ask(tasks),
-            };
-            running.clients.push(self.spawn(&format!("client-{}-{key}", self.runs), &plan)?);
-            running.ledgers.push(ledger);
-        }
-        Ok(running)
-    }
-
-    /// Waits until the clients have made all their attempts and the servers written all they received.
-    ///
-    /// # Errors
-    /// If a process fails or takes longer than an hour.
-    pub fn finish(&mut self, mut running: Running) -> Result<Ledger, LabError> {
-        for client in &mut running.clients {
-            client.end(Duration::from_secs(3600))?;
-        }
-        for cgroup in &running.passing {
-            cgroup::remove(cgroup).map_err(|error| LabError::Make(cgroup.clone(), error))?;
-            // The pod goes with its last container.
-            if let Some(pod) = cgroup.parent() {
-                let _ = fs::remove_dir(pod);
-            }
-        }
-        let mut ledger = Ledger::default();
-        for path in &running.ledgers {
-            ledger.attempts.extend(read_lines::<Attempt>(path, 0)?.0);
-        }
-        ledger.attempts.sort_by_key(|attempt| attempt.id);
-        for server in &mut self.servers {
-            server.tell("flush")?;
-        }
-        for server in &self.servers {
-            server.hear("flushed", PATIENCE)?;
-        }
-        for (path, offset) in &mut self.receipts {
-            let (receipts, end) = read_lines::<Receipt>(path, *offset)?;
-            ledger.receipts.extend(receipts);
-            *offset = end;
-        }
-        Ok(ledger)
-    }
-
     /// Takes the laboratory down and says if anything could not be removed.
     ///
     /// # Errors
@@ -298,7 +207,7 @@ impl Lab {
             let name = self.id.netns(node.name);
             netns::nft(&name, NODE_RULES)?;
             netns::settings(&name, network::CONNTRACK_SETTINGS)?;
-            make_folder(&self.cgroup.join(node.name).join(cgroup::kubelet_path(node)))?;
+            make_folder(&self.cgroup.join(node.name).join(cgroup::KUBELET))?;
         }
         make_folder(&self.cgroup.join("outside"))?;
         for pod in PODS {
@@ -329,32 +238,6 @@ impl Lab {
         Ok(Child::start(name, &self.binary, &["process", &path.to_string_lossy()])?)
     }
 
-    fn describe(&self, asker: Asker) -> (PathBuf, Party, Option<String>, Option<String>, String) {
-        match asker {
-            Asker::Pod(pod, container) => (
-                self.cgroup.join(pod.node.name).join(cgroup::container_path(pod, container)),
-                servers::party(pod),
-                Some(container.name.to_owned()),
-                Some(pod.node.name.to_owned()),
-                container.name.to_owned(),
-            ),
-            Asker::Node(node) => (
-                self.cgroup.join(node.name).join(cgroup::kubelet_path(node)),
-                Party::Node { name: node.name.to_owned() },
-                None,
-                Some(node.name.to_owned()),
-                "kubelet".to_owned(),
-            ),
-            Asker::Outside(host) => (
-                self.cgroup.join("outside"),
-                Party::Outside { name: host.name.to_owned() },
-                None,
-                None,
-                host.name.to_owned(),
-            ),
-        }
-    }
-
     fn take_down(&mut self) -> Result<(), LabError> {
         self.servers.clear();
         let swept = sweep::sweep(&self.id);
@@ -377,46 +260,6 @@ impl Drop for Lab {
             // Whoever wants to know why calls `down`; what is left is found by `lab clean`.
             let _ = self.take_down();
         }
-    }
-}
-
-impl Running {
-    /// Waits until all gated connections are open.
-    ///
-    /// # Errors
-    /// If a client ends early or takes too long.
-    pub fn all_open(&self) -> Result<(), LabError> {
-        for client in &self.clients {
-            client.hear("ready", Duration::from_secs(300))?;
-        }
-        Ok(())
-    }
-
-    /// Lets gated connections go on.
-    ///
-    /// # Errors
-    /// If a client does not hear.
-    pub fn release(&mut self) -> Result<(), LabError> {
-        self.tell("release")
-    }
-
-    /// Ends steady traffic: nothing new is begun.
-    ///
-    /// # Errors
-    /// If a client does not hear.
-    pub fn stop(&mut self) -> Result<(), LabError> {
-        self.tell("stop")
-    }
-
-    fn tell(&mut self, word: &str) -> Result<(), LabError> {
-        for client in &mut self.clients {
-            match client.tell(word) {
-                // A client that has nothing left to do has ended, and needs no word.
-                Err(ChildError::Tell(_, error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
-                told => told?,
-            }
-        }
-        Ok(())
     }
 }
 

@@ -129,6 +129,27 @@ fn steady_traffic_flows_until_stopped() {
 }
 
 #[test]
+fn runs_may_overlap_and_pods_that_come_and_go_are_gone() {
+    if !root() {
+        return;
+    }
+    let mut lab = Lab::new(options()).unwrap();
+    let mut steady = lab.start(&Scenario::load("storefront").unwrap(), Amount::PerSecond(5.0)).unwrap();
+    let scenario = Scenario::load("everything").unwrap();
+    let knocks = lab.run(&scenario.clone().only(|task| task.from == "rogue"), 3).unwrap();
+    assert!(knocks.surprises().is_empty());
+    let rogue = lab.pod("rogue").unwrap();
+    assert!(rogue.cgroups[0].exists(), "the steady client still lives there");
+    let visit = lab.run(&scenario.only(|task| task.from == "report"), 3).unwrap();
+    assert_eq!((visit.attempts.len(), visit.surprises().len()), (6, 0));
+    let report = lab.pod("report").unwrap();
+    assert!(!report.cgroups[0].parent().unwrap().exists());
+    steady.stop().unwrap();
+    assert!(lab.finish(steady).unwrap().surprises().is_empty());
+    assert!(!rogue.cgroups[0].exists());
+}
+
+#[test]
 fn containers_live_where_kubelet_would_put_them() {
     if !root() {
         return;

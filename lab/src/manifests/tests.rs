@@ -6,9 +6,7 @@ use serde_json::Value;
 
 use super::FILES;
 use crate::cgroup;
-use crate::world::{
-    Behaviour, Driver, FRONTEND_NODE_PORT, NODES, OUTSIDE, OutsidePlace, PODS, Pod, Qos, Runtime, SERVICES,
-};
+use crate::world::{Behaviour, FRONTEND_NODE_PORT, NODES, OUTSIDE, OutsidePlace, PODS, Pod, Qos, Runtime, SERVICES};
 
 /// Reads all objects of the folder.
 fn objects() -> Vec<Value> {
@@ -94,7 +92,6 @@ fn containers(pod: &Pod, object: &Value) {
         let id = pod.container_id(container.name);
         assert_eq!(text(status, "/containerID"), format!("{scheme}://{id}"));
         assert!(cgroup::container_path(pod, container).display().to_string().contains(&id));
-        assert!(matches!(pod.driver, Driver::Systemd | Driver::Cgroupfs));
     }
 }
 
