@@ -20,6 +20,8 @@ pub mod judge;
 pub mod metrics;
 pub mod pipeline;
 pub mod settings;
+#[cfg(test)]
+mod test_support;
 
 pub use folder::{Folder, FolderSettings};
 pub use metrics::EnricherMetrics;
