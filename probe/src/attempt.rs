@@ -18,7 +18,7 @@
 //! | gave up, `EHOSTUNREACH` and kin | `unreachable` | `dropped` | `unreachable` |
 //! | gave up, `ETIMEDOUT` | `timeout` | `dropped` | `dropped` |
 //! | gave up, no error, stalled or after 1 s | `timeout`: the application gave up | `dropped` | `dropped` |
-//! | gave up, no error, sooner | `unknown`: the application did not wait for an answer | `dropped` | `dropped` |
+//! | gave up, no error, sooner | `unknown`: the application did not wait for an answer | `dropped` | `unreachable` if there was no route or neighbour (asking for a socket's error takes it away), else `dropped` |
 //! | gave up, any other error, or the receiver's handshake was reset | `unknown` | `dropped` | `dropped` |
 //! | never sent | `failed`: nothing left, so nothing can have been dropped | same | same |
 //! | superseded (its end was lost, the socket connects again) | `unknown` | `dropped` | `dropped` |
@@ -42,9 +42,9 @@
 //! # Drops without an attempt
 //!
 //! A drop waits two seconds for an attempt of this node: a SYN that was dropped is known by its socket only when
-//! it is sent again, a second later. Then it is a record of its own. `dst` if a pod of this node has the destination. A
-//! datagram dropped in its sender's own namespace is `src`: the output hook drops it before any socket hook sees it,
-//! and no other event will speak for it. Else `fwd`, with no local end. TCP segments within a connection are no
+//! it is sent again, a second later. Then it is a record of its own. A datagram dropped in its sender's own namespace is
+//! `src`: the output hook drops it before any socket hook sees it, and no other event will speak for it. Else it is
+//! `dst` if a pod of this node has the destination, else `fwd`, with no local end. TCP segments within a connection are no
 //! attempts: without one they are accounted as `continued`.
 
 mod admit;

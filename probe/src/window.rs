@@ -110,7 +110,7 @@ impl Windows {
 
     /// Adds a look at a connection's round-trip times and sizes. Returns what to hand in with the next one.
     pub fn sample(&mut self, id: KeyId, sample: Sample, before: Option<GivenSample>) -> Option<GivenSample> {
-        self.keys.get_mut(id).map(|accumulator| accumulator.sample(sample, before))
+        self.keys.get_mut(id).map(|accumulator| accumulator.sample(id, sample, before))
     }
 
     /// Adds the source port, the owner and the first ICMP message of an attempt.

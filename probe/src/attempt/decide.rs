@@ -1,6 +1,6 @@
 //! From errors to outcomes: the cells of the tables in [`super`].
 
-use flow::Outcome;
+use flow::{DropReason, Outcome};
 
 use crate::kernel::event::{KernelNs, Side};
 
@@ -52,18 +52,41 @@ pub(super) fn gave_up(end: GivenUp) -> Outcome {
     }
 }
 
-/// Returns the outcome with the drop that was matched: `Some(true)` is a filter's, `Some(false)` another.
-pub(super) fn with_drop(provisional: Outcome, drop: Option<bool>, datagram_receiver: bool) -> Outcome {
-    let beaten = match drop {
-        None => false,
-        Some(false) if datagram_receiver => false,
-        Some(filter) => match provisional {
-            Outcome::Timeout | Outcome::Unanswered | Outcome::Unknown | Outcome::Dropped => true,
-            Outcome::Refused | Outcome::Unreachable => filter,
-            Outcome::Established | Outcome::Failed | Outcome::Preexisting | Outcome::Pending => false,
-        },
-    };
-    if beaten { Outcome::Dropped } else { provisional }
+/// What a matched drop says of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DropKind {
+    /// A packet filter threw it away.
+    Filter,
+    /// There was no way to go: no route, no neighbour.
+    NoWay,
+    /// Anything else: queues, sockets, checks.
+    Other,
+}
+
+impl DropKind {
+    pub(super) fn of(reason: &DropReason) -> Self {
+        let no_way = ["IP_INNOROUTES", "IP_OUTNOROUTES", "NEIGH_FAILED", "NEIGH_CREATEFAIL", "NEIGH_DEAD"];
+        if reason.is_filter() {
+            Self::Filter
+        } else if no_way.contains(&reason.0.as_str()) {
+            Self::NoWay
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// Returns the outcome with the drop that was matched.
+pub(super) fn with_drop(provisional: Outcome, drop: Option<DropKind>, datagram_receiver: bool) -> Outcome {
+    let Some(drop) = drop.filter(|d| *d == DropKind::Filter || !datagram_receiver) else { return provisional };
+    match (provisional, drop) {
+        // The application asked for the socket's error, which takes it away, and closed: the drop still tells.
+        (Outcome::Unknown, DropKind::NoWay) => Outcome::Unreachable,
+        (Outcome::Timeout | Outcome::Unanswered | Outcome::Unknown | Outcome::Dropped, _)
+        | (Outcome::Refused | Outcome::Unreachable, DropKind::Filter) => Outcome::Dropped,
+        (Outcome::Refused | Outcome::Unreachable, DropKind::NoWay | DropKind::Other)
+        | (Outcome::Established | Outcome::Failed | Outcome::Preexisting | Outcome::Pending, _) => provisional,
+    }
 }
 
 #[cfg(test)]
@@ -112,14 +135,32 @@ mod tests {
 
     #[test]
     fn a_filters_drop_beats_what_it_may_have_caused() {
+        use Outcome::{Dropped, Established, Failed, Pending, Preexisting, Refused, Unknown, Unreachable};
         for outcome in Outcome::ALL {
-            use Outcome::{Dropped, Established, Failed, Pending, Preexisting, Refused, Unreachable};
             let kept = matches!(outcome, Established | Failed | Preexisting | Pending);
-            assert_eq!(with_drop(outcome, Some(true), false), if kept { outcome } else { Dropped });
+            for receiver in [false, true] {
+                let expected = if kept { outcome } else { Dropped };
+                assert_eq!(with_drop(outcome, Some(DropKind::Filter), receiver), expected);
+            }
             let kept = kept || matches!(outcome, Refused | Unreachable);
-            assert_eq!(with_drop(outcome, Some(false), false), if kept { outcome } else { Dropped });
-            assert_eq!(with_drop(outcome, Some(false), true), outcome);
+            let expected = if kept { outcome } else { Dropped };
+            assert_eq!(with_drop(outcome, Some(DropKind::Other), false), expected);
+            let expected = if outcome == Unknown { Unreachable } else { expected };
+            assert_eq!(with_drop(outcome, Some(DropKind::NoWay), false), expected);
+            for drop in [Some(DropKind::Other), Some(DropKind::NoWay), None] {
+                assert_eq!(with_drop(outcome, drop, true), outcome);
+            }
             assert_eq!(with_drop(outcome, None, false), outcome);
         }
+    }
+
+    #[test]
+    fn reasons_have_their_kind() {
+        let kind = |reason: &str| DropKind::of(&DropReason(reason.to_owned()));
+        assert_eq!(kind("NETFILTER_DROP"), DropKind::Filter);
+        assert_eq!(kind("OVS_LAST_ACTION"), DropKind::Filter);
+        assert_eq!(kind("IP_INNOROUTES"), DropKind::NoWay);
+        assert_eq!(kind("NEIGH_FAILED"), DropKind::NoWay);
+        assert_eq!(kind("NO_SOCKET"), DropKind::Other);
     }
 }

@@ -309,14 +309,13 @@ impl Attempts {
     fn drop_key(&self, event: &DropEvent, desk: &Desk<'_>) -> FlowKey {
         let DropEvent { netns, protocol, source_ip, source_port, dest_ip, dest_port, .. } = *event;
         let port = |port: u16| (protocol.has_ports() && port != 0).then_some(port);
-        let (reporter, local) = if let Some(local) = desk.identities.receiver_of_drop(netns, dest_ip) {
-            (Reporter::Dst, local)
-        } else {
-            let sender = desk.identities.sender_of_drop(netns, source_ip).filter(|_| protocol != Protocol::TCP);
-            match sender {
-                Some(local) => (Reporter::Src, local),
-                None => (Reporter::Fwd, LocalIdentity { netns, ..LocalIdentity::none() }),
-            }
+        // A datagram dropped where it was sent never met a hook of its socket: this is all there is to tell of it. A
+        // connection's attempt is told by its socket, sooner or later.
+        let sender = desk.identities.sender_of_drop(netns, source_ip).filter(|_| protocol != Protocol::TCP);
+        let (reporter, local) = match (sender, desk.identities.receiver_of_drop(netns, dest_ip)) {
+            (Some(local), _) => (Reporter::Src, local),
+            (None, Some(local)) => (Reporter::Dst, local),
+            (None, None) => (Reporter::Fwd, LocalIdentity { netns, ..LocalIdentity::none() }),
         };
         FlowKey {
             reporter,

@@ -138,7 +138,7 @@ impl Attempt {
         if self.kind == Kind::Datagram && self.packets_in && self.packets_out {
             return Outcome::Established;
         }
-        let drop = self.drop.as_ref().map(MatchedDrop::is_filter);
+        let drop = self.drop.as_ref().map(|drop| decide::DropKind::of(&drop.0));
         let at_receiver = self.kind == Kind::Datagram && self.side == Side::Receiver;
         decide::with_drop(provisional, drop, at_receiver)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use flow::{Counters, Process, RawFlow, Stream, TcpStatistics, UnixMs};
 
+use super::KeyId;
 use super::key::FlowKey;
 use crate::kernel::event::{Owner, TcpTotals};
 use crate::overload::Detail;
@@ -89,6 +90,8 @@ impl Sample {
 /// The sample that an attempt last gave to a record, so that each connection weighs once in a mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GivenSample {
+    /// The key that it was given to: an attempt may have moved on, and an entry may have been made anew.
+    key: KeyId,
     record: u32,
     sample: Sample,
 }
@@ -260,12 +263,12 @@ impl Accumulator {
         self.delta.add(delta);
     }
 
-    pub(super) fn sample(&mut self, sample: Sample, before: Option<GivenSample>) -> GivenSample {
+    pub(super) fn sample(&mut self, key: KeyId, sample: Sample, before: Option<GivenSample>) -> GivenSample {
         if self.detail < Detail::WithoutContainers {
-            let instead_of = before.filter(|b| b.record == self.record).map(|b| b.sample);
+            let instead_of = before.filter(|b| b.key == key && b.record == self.record).map(|b| b.sample);
             self.statistics.add(sample, instead_of);
         }
-        GivenSample { record: self.record, sample }
+        GivenSample { key, record: self.record, sample }
     }
 
     pub(super) fn describe(&mut self, port: u16, owner: Option<&Owner>, icmp: Option<(u8, u8)>) {

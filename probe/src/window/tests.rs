@@ -144,6 +144,22 @@ fn a_connection_weighs_once_in_a_mean() {
 }
 
 #[test]
+fn a_sample_given_to_one_key_is_not_taken_off_another() {
+    let mut w = windows(100);
+    let sample = |rtt| {
+        Sample::of(&crate::kernel::event::TcpTotals { smooth_rtt_us: rtt, mss: 1, ..Default::default() }).unwrap()
+    };
+    let pending = w.enter(&key(1, Outcome::Pending), at(0), at(0), false).unwrap();
+    let given = w.sample(pending, sample(900), None);
+    let established = w.enter(&key(1, Outcome::Established), at(0), at(0), true).unwrap();
+    w.sample(established, sample(100), given);
+    let mut records = Vec::new();
+    w.take_due(at(800), 9, &mut records);
+    let tcp = records.iter().find(|r| r.outcome == Outcome::Established).unwrap().tcp.unwrap();
+    assert_eq!((tcp.mean_smooth_rtt_us, tcp.max_smooth_rtt_us), (100, 100));
+}
+
+#[test]
 fn processes_are_merged() {
     let mut w = windows(100);
     let id = w.enter(&key(1, Outcome::Established), at(0), at(0), true).unwrap();

@@ -37,7 +37,8 @@ fn another_drop_beats_only_silence() {
     check(OTHER, libc::ECONNREFUSED, "refused tcp 10.0.0.1>10.0.0.2:80");
     check(OTHER, libc::EHOSTUNREACH, "unreachable tcp 10.0.0.1>10.0.0.2:80");
     check(OTHER, libc::ETIMEDOUT, "dropped tcp 10.0.0.1>10.0.0.2:80 NEIGH_FAILED");
-    check(OTHER, 0, "dropped tcp 10.0.0.1>10.0.0.2:80 NEIGH_FAILED");
+    check("SOCKET_RCVBUFF", 0, "dropped tcp 10.0.0.1>10.0.0.2:80 SOCKET_RCVBUFF");
+    check(OTHER, 0, "unreachable tcp 10.0.0.1>10.0.0.2:80");
 }
 
 #[test]
@@ -134,6 +135,14 @@ fn a_datagram_dropped_as_it_leaves_is_its_senders() {
     let records = world.expect(&["src dropped udp 10.0.0.1>198.51.100.7:53 NETFILTER_DROP 1/1/1/0 0+0"]);
     assert_eq!(records[0].local.pod_uid.as_deref(), Some(POD_A));
     assert_eq!((records[0].counters.packets_out, records[0].counters.packets_in), (1, 0));
+}
+
+#[test]
+fn even_if_the_receiver_is_here_too() {
+    let mut world = World::new().with_addresses();
+    let from = tuple(Protocol::UDP, "10.0.0.1", 6_000, "10.0.0.2", 53);
+    world.tell(drop_of(&from, 1, FILTER, 101)).until(3_500);
+    world.expect(&["src dropped udp 10.0.0.1>10.0.0.2:53 NETFILTER_DROP 1/1/1/0 0+0"]);
 }
 
 #[test]
