@@ -23,7 +23,7 @@ build: setup ## Build everything once: the demo and the tests share it
 	@cargo build --locked --workspace --bins
 
 demo: build ## The lab and `millrace run` with real traffic (FOR=30s ends by itself); without root, the recorded sample
-	@MILLRACE=$(MILLRACE) LAB=$(LAB) .ci/demo $(FOR)
+	@MILLRACE=$(MILLRACE) LAB=$(LAB) lab/demo $(FOR)
 
 test: build ## Set up and pass all tests (a tenth of the counts)
 	@cargo test --locked --workspace --no-fail-fast -- --nocapture --test-threads=1 2>&1 | .ci/summary

@@ -1,1 +1,11 @@
-//! Placeholder.
+//! End to end: the real probe in the real kernel, the real binary, the laboratory's traffic and its ledger.
+//!
+//! - [`machine`] says whether this machine can run them, how many attempts they make, and where the binaries are
+//! - [`product`] runs `millrace run` for a node of the laboratory and reads what it stored
+//! - [`truth`] holds flow records against the laboratory's ledger
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "only tests use this crate")]
+
+pub mod machine;
+pub mod product;
+pub mod truth;

@@ -1,0 +1,77 @@
+//! The laboratory's ledger equals the flow records, attempt by attempt and byte by byte, and both balances close.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+
+use std::path::Path;
+
+use lab::{Amount, Lab, Ledger, Scenario};
+use tests::machine::{can_capture, scaled};
+use tests::product::{Product, assert_closed, records};
+use tests::truth::{differences_at_receiver, differences_at_source, wrong_names};
+
+const NODES: [&str; 2] = ["node-a", "node-b"];
+
+/// Runs a scenario with a probe on each node and returns the ledger; the records are then in `work/<node>`.
+fn run(work: &Path, scenario: &str, count: u64, older_than_the_probe: bool) -> Ledger {
+    let mut lab = Lab::new(lab::Options::default()).unwrap();
+    let scenario = Scenario::load(scenario).unwrap();
+    let manifests = work.join("manifests");
+    lab::manifests::copy_to(&manifests).unwrap();
+    let start = |lab: &Lab| -> Vec<Product> {
+        NODES.map(|node| Product::start(&lab.node(node).unwrap(), &work.join(node), &manifests, &[])).into()
+    };
+    let mut products = if older_than_the_probe { Vec::new() } else { start(&lab) };
+    let mut running = lab.start(&scenario, Amount::Count(count)).unwrap();
+    if older_than_the_probe {
+        running.all_open().unwrap();
+        products = start(&lab);
+    }
+    running.release().unwrap();
+    let ledger = lab.finish(running).unwrap();
+    let surprises = ledger.surprises();
+    assert!(surprises.is_empty(), "{} attempts went otherwise than the lab promised: {:?}", surprises.len(), surprises[0]);
+    // Datagrams without an answer are decided 10 s after the last one.
+    tests::product::pause(std::time::Duration::from_secs(13));
+    products.into_iter().for_each(Product::stop);
+    lab.down().unwrap();
+    ledger
+}
+
+fn check(scenario: &str, full: u64, older_than_the_probe: bool) {
+    if !can_capture(scenario) {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let ledger = run(work.path(), scenario, scaled(full), older_than_the_probe);
+    let stored: Vec<_> = NODES.iter().flat_map(|node| records(&work.path().join(node))).collect();
+    let mut lines = differences_at_source(&ledger, &stored);
+    lines.extend(differences_at_receiver(&ledger, &stored));
+    lines.extend(wrong_names(&stored));
+    assert!(
+        lines.is_empty(),
+        "{} differences over {} attempts and {} records:\n{}",
+        lines.len(),
+        ledger.attempts.len(),
+        stored.len(),
+        lines[..lines.len().min(40)].join("\n")
+    );
+    for node in NODES {
+        assert_closed(&work.path().join(node));
+    }
+    eprintln!("{scenario}: {} attempts, {} receipts, {} records: no difference", ledger.attempts.len(), ledger.receipts.len(), stored.len());
+}
+
+#[test]
+fn every_kind_of_attempt_is_recorded_once() {
+    check("everything", 10_000, false);
+}
+
+#[test]
+fn connections_across_window_borders_are_counted_once() {
+    check("windows", 10_000, false);
+}
+
+#[test]
+fn connections_older_than_the_probe_never_start() {
+    check("preexisting", 10_000, true);
+}
