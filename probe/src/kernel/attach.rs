@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 
 use aya::programs::{CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError};
@@ -10,6 +11,9 @@ use aya::{Btf, Ebpf};
 use super::hook::{Hook, HookError, HookReport, HookState, Place, RunStatistics};
 use super::options::KernelOptions;
 use super::syscall;
+
+/// Most tries to load one program.
+const LOAD_TRIES: usize = 20;
 
 /// Attaches the wanted hooks in their order and says of each how it went.
 pub(super) fn attach_all(programs: &mut Ebpf, btf: &Btf, options: &KernelOptions) -> Vec<HookReport> {
@@ -34,7 +38,7 @@ pub(super) fn attach_all(programs: &mut Ebpf, btf: &Btf, options: &KernelOptions
 
 fn attach_one(programs: &mut Ebpf, btf: &Btf, options: &KernelOptions, hook: Hook) -> Result<(), HookError> {
     let program = programs.program_mut(hook.name()).ok_or(HookError::Missing)?;
-    load(program, btf, hook.place()).map_err(HookError::Load)?;
+    load_patiently(program, btf, hook.place()).map_err(HookError::Load)?;
     match hook.place() {
         Place::Iterator(_) => Ok(()), // attached for each reading
         Place::Tracepoint(_) => attach_tracepoint(program).map_err(HookError::Attach),
@@ -45,6 +49,18 @@ fn attach_one(programs: &mut Ebpf, btf: &Btf, options: &KernelOptions, hook: Hoo
             attach_cgroup(program, &root, hook.place()).map_err(HookError::Attach)
         }
     }
+}
+
+/// The kernel breaks the verification off with EAGAIN when a signal comes for the calling thread; nothing is wrong with
+/// the program then. libbpf tries 5 times, a busy machine may need more.
+fn load_patiently(program: &mut Program, btf: &Btf, place: Place) -> Result<(), ProgramError> {
+    for _ in 1..LOAD_TRIES {
+        match load(program, btf, place) {
+            Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == ErrorKind::WouldBlock => {}
+            other => return other,
+        }
+    }
+    load(program, btf, place)
 }
 
 fn load(program: &mut Program, btf: &Btf, place: Place) -> Result<(), ProgramError> {

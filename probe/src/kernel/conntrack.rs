@@ -169,8 +169,10 @@ impl Conntrack {
         self.sequence = self.sequence.wrapping_add(1);
         let question = message::question(self.sequence, protocol, source, original);
         let failed = |error: Errno| ConntrackError::Ask(error.into());
-        send(self.questions.as_raw_fd(), &question, MsgFlags::empty()).map_err(failed)?;
         let mut buffer = [0; DATAGRAM];
+        // An answer left over from a question that failed half-way must not pass for this one's.
+        while recv(self.questions.as_raw_fd(), &mut buffer, MsgFlags::empty()).is_ok() {}
+        send(self.questions.as_raw_fd(), &question, MsgFlags::empty()).map_err(failed)?;
         // The kernel answers within the call above, so the answer waits already.
         let length = recv(self.questions.as_raw_fd(), &mut buffer, MsgFlags::empty()).map_err(failed)?;
         let mut answers = Vec::new();

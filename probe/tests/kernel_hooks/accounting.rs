@@ -110,8 +110,8 @@ fn a_full_table_of_flows_loses_each_flow_once() {
     let hooks = [Hook::DatagramIn, Hook::DatagramOut, Hook::SocketCreated];
     let mut run = ProbeRun::with(&KernelOptions { flows_max: 8, ..KernelOptions::with_hooks(hooks) });
     pair.a.run(|| {
-        for _ in 0..100 {
-            let socket = UdpSocket::bind((A4, 0)).unwrap();
+        for i in 0..100 {
+            let socket = UdpSocket::bind((A4, 20_000 + i)).unwrap();
             for _ in 0..3 {
                 socket.send_to(b"x", (B4, 98)).unwrap();
             }

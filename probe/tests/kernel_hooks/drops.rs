@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -78,7 +79,12 @@ fn every_attempt_from_one_port_is_told_and_its_retries_are_not() {
     let mut run = ProbeRun::start();
     let to = SocketAddr::new(addr(B4), 89);
     for patience in [1_500, 50, 50] {
-        pair.a.run(|| TcpStream::connect_timeout(&to, Duration::from_millis(patience))).unwrap_err();
+        let attempt = || pair.a.run(|| TcpStream::connect_timeout(&to, Duration::from_millis(patience))).unwrap_err();
+        // The port may need a moment until it is free again.
+        let tries = (0..100).map(|_| run.during(attempt));
+        let sent =
+            tries.inspect(|_| std::thread::sleep(Duration::from_millis(5))).find(|e| e.kind() == ErrorKind::TimedOut);
+        assert!(sent.is_some());
     }
     let ns = pair.b.inode;
     run.until("three drops", |r| r.drops(ns).len() >= 3);

@@ -29,6 +29,18 @@ impl ProbeRun {
         while self.kernel.poll(|event| self.events.push(event)).more {}
     }
 
+    /// Polls while `work` takes its time, so that the traffic of others cannot fill the rings meanwhile.
+    pub fn during<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let working = scope.spawn(work);
+            while !working.is_finished() {
+                self.poll();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            working.join().unwrap_or_else(|e| std::panic::resume_unwind(e))
+        })
+    }
+
     /// Polls until the events say what is expected. Fails after a time that a loaded machine needs.
     pub fn until(&mut self, what: &str, enough: impl Fn(&Self) -> bool) {
         let end = Instant::now() + Duration::from_secs(15);
@@ -37,7 +49,7 @@ impl ProbeRun {
             if enough(self) {
                 return;
             }
-            assert!(Instant::now() < end, "never seen: {what}");
+            assert!(Instant::now() < end, "never seen: {what}; {} events, {:#?}", self.events.len(), self.counters());
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -213,7 +213,7 @@ fn silence_shows_as_a_stall_after_a_second_and_as_given_up_at_the_end() {
     );
     let mut run = ProbeRun::start();
     let to = SocketAddr::new(addr(B4), 83);
-    pair.a.run(|| TcpStream::connect_timeout(&to, Duration::from_millis(2_500))).unwrap_err();
+    run.during(|| pair.a.run(|| TcpStream::connect_timeout(&to, Duration::from_millis(2_500)))).unwrap_err();
     let ns = pair.a.inode;
     run.until("the end", |r| !r.tcp_ended(ns).is_empty());
     let events = run.tcp(ns);
@@ -233,11 +233,12 @@ fn an_unreachable_neighbour_gives_its_error() {
     }
     let pair = Pair::new();
     let mut run = ProbeRun::start();
-    pair.a.run(|| TcpStream::connect(SocketAddr::new(addr("10.91.0.77"), 80))).unwrap_err();
+    run.during(|| pair.a.run(|| TcpStream::connect(SocketAddr::new(addr("10.91.0.77"), 80)))).unwrap_err();
     let ns = pair.a.inode;
     run.until("the error", |r| !r.tcp_ended(ns).is_empty());
     assert_eq!(run.tcp_ended(ns)[0].change, TcpChange::GaveUp { errno: 113, reset: false });
-    assert!(run.drops(ns).iter().any(|d| d.reason.0.starts_with("NEIGH_") && d.first));
+    // The kernel tells the socket first and throws the packet away then.
+    run.until("the drop", |r| r.drops(ns).iter().any(|d| d.reason.0.starts_with("NEIGH_") && d.first));
 }
 
 #[test]
