@@ -12,7 +12,7 @@ use cluster::{History, PodEntry, ServiceLookup, ServicePortEntry, View};
 use flow::{Destination, Endpoint, Identity, JoinedFlow, RawFlow, Reporter, Unknown};
 
 pub use ends::Party;
-use ends::{End, Times};
+use ends::{End, Side, Times};
 
 /// A joined record, with what its ends are to policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,13 +66,15 @@ pub fn join(mut raw: RawFlow, history: &History) -> Joined {
     let local = local_end(&raw, view);
     let target = target(&mut raw, asked, local);
     let source = match local {
-        Local::Source => ends::local(&raw, raw.source_ip, times),
-        Local::Dest | Local::Neither => ends::remote(raw.source_ip, times),
+        Local::Source => ends::local(&raw, raw.source_ip, times, Side::Source),
+        Local::Dest | Local::Neither => ends::remote(raw.source_ip, times, Side::Source),
     };
     let dest = match (local, target) {
-        (Local::Dest, Some(Target::Address(ip) | Target::SomeBackend(ip, _))) => ends::local(&raw, ip, times),
-        (_, Some(Target::Address(ip))) => ends::remote(ip, times),
-        (_, Some(Target::SomeBackend(ip, service))) => ends::some_backend(ip, service, times),
+        (Local::Dest, Some(Target::Address(ip) | Target::SomeBackend(ip, _))) => {
+            ends::local(&raw, ip, times, Side::Dest)
+        }
+        (_, Some(Target::Address(ip))) => ends::remote(ip, times, Side::Dest),
+        (_, Some(Target::SomeBackend(ip, service))) => ends::some_backend(ip, service),
         (_, None) => End::absent(),
     };
 

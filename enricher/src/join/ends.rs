@@ -8,6 +8,23 @@ use flow::{Endpoint, EndpointType, Identity, RawFlow, Unknown};
 
 use super::addressed;
 
+/// Which end of the record. Whoever counts attempts asks whether the source is of the cluster, so a source that is, but
+/// cannot be named, keeps its type; a destination is any address then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Source,
+    Dest,
+}
+
+impl Side {
+    fn nameless(self, kind: EndpointType, why: Unknown) -> Who<'static> {
+        match self {
+            Self::Source => Who::Nameless(kind, why),
+            Self::Dest => Who::Nameless(EndpointType::Network, why),
+        }
+    }
+}
+
 /// What an end is to policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Party {
@@ -67,6 +84,10 @@ enum Who<'a> {
     Outside,
     /// Only the kind is known; why is told.
     Nameless(EndpointType, Unknown),
+    /// One of several backends. That is for the judgement to tell of: all may give one answer.
+    SomeBackend,
+    /// The address of a service without backends: nothing translates it.
+    NoBackend,
     /// The record has no such end.
     Absent,
 }
@@ -80,7 +101,13 @@ impl End<'_> {
     pub(super) fn namespace(&self) -> Option<&str> {
         match &self.who {
             Who::Pod(entry) => entry.pod.meta.namespace.as_deref(),
-            Who::Host(_) | Who::UnlistedHost(_) | Who::Outside | Who::Nameless(..) | Who::Absent => None,
+            Who::Host(_)
+            | Who::UnlistedHost(_)
+            | Who::Outside
+            | Who::Nameless(..)
+            | Who::SomeBackend
+            | Who::NoBackend
+            | Who::Absent => None,
         }
     }
 
@@ -104,6 +131,14 @@ impl End<'_> {
             Who::Nameless(kind, why) => {
                 unknown.push(why);
                 (addressed(&snapshot.nameless(kind), ip), Party::Unclear(why))
+            }
+            Who::SomeBackend => {
+                let endpoint = snapshot.nameless(EndpointType::Network);
+                (addressed(&endpoint, ip), Party::Unclear(Unknown::ServiceBackend))
+            }
+            Who::NoBackend => {
+                let endpoint = addressed(snapshot.outside(ip, other_namespace), ip);
+                (endpoint, Party::Unclear(Unknown::ServiceBackend))
             }
             Who::Absent => (snapshot.nameless(EndpointType::Network), Party::Outside),
         }
@@ -132,7 +167,7 @@ fn host_party(entry: &HostEntry) -> Party {
 }
 
 /// Names the local end: by the pod that the probe saw, else as the host itself, else by address.
-pub(super) fn local<'a>(raw: &'a RawFlow, ip: IpAddr, times: Times<'a>) -> End<'a> {
+pub(super) fn local<'a>(raw: &'a RawFlow, ip: IpAddr, times: Times<'a>, side: Side) -> End<'a> {
     let known = |who| End { ip: Some(ip), who, because: None };
     match (&raw.local.pod_uid, raw.local.identity) {
         (Some(uid), _) => match times.newest.pod(uid) {
@@ -140,7 +175,7 @@ pub(super) fn local<'a>(raw: &'a RawFlow, ip: IpAddr, times: Times<'a>) -> End<'
             None => known(Who::Nameless(EndpointType::Workload, Unknown::NoMetadata)),
         },
         (None, Identity::Cgroup | Identity::Netns) => known(own_host(raw.stream.node(), ip, times.newest)),
-        (None, Identity::Address | Identity::None) => match remote(ip, times) {
+        (None, Identity::Address | Identity::None) => match remote(ip, times, side) {
             // The probe says that this end is here, and nothing knows who it is.
             End { who: Who::Outside, .. } => {
                 End { ip: Some(ip), who: Who::Outside, because: Some(Unknown::NoMetadata) }
@@ -161,18 +196,18 @@ fn own_host<'a>(node: &'a str, ip: IpAddr, view: View<'a>) -> Who<'a> {
 }
 
 /// Names an end by who held its address.
-pub(super) fn remote<'a>(ip: IpAddr, times: Times<'a>) -> End<'a> {
+pub(super) fn remote<'a>(ip: IpAddr, times: Times<'a>, side: Side) -> End<'a> {
     let newest = times.newest.address(ip);
     let handed_over = times.oldest.is_some_and(|oldest| !same_holder(oldest.address(ip), newest));
     let who = match newest {
-        Holder::Pod(_) if handed_over => Who::Nameless(EndpointType::Workload, Unknown::AmbiguousAddress),
-        Holder::Host(_) if handed_over => Who::Nameless(EndpointType::Host, Unknown::AmbiguousAddress),
+        Holder::Pod(_) if handed_over => side.nameless(EndpointType::Workload, Unknown::AmbiguousAddress),
+        Holder::Host(_) if handed_over => side.nameless(EndpointType::Host, Unknown::AmbiguousAddress),
         Holder::Pod(entry) => Who::Pod(entry),
         Holder::Host(entry) => Who::Host(entry),
-        Holder::Ambiguous { pods: true } => Who::Nameless(EndpointType::Workload, Unknown::AmbiguousAddress),
-        Holder::Ambiguous { pods: false } => Who::Nameless(EndpointType::Host, Unknown::AmbiguousAddress),
+        Holder::Ambiguous { pods: true } => side.nameless(EndpointType::Workload, Unknown::AmbiguousAddress),
+        Holder::Ambiguous { pods: false } => side.nameless(EndpointType::Host, Unknown::AmbiguousAddress),
         // Pods hold it later, so it is of the pods' network; who held it then is not known.
-        Holder::Later => Who::Nameless(EndpointType::Workload, Unknown::NoHistory),
+        Holder::Later => side.nameless(EndpointType::Workload, Unknown::NoHistory),
         Holder::Nobody => Who::Outside,
     };
     End { ip: Some(ip), who, because: None }
@@ -194,9 +229,7 @@ fn same_holder(oldest: Holder<'_>, newest: Holder<'_>) -> bool {
 
 /// Names an end that is one of several backends, it is not known which. Without any backend nothing translates the
 /// address, and it is what it is.
-pub(super) fn some_backend<'a>(ip: IpAddr, service: &ServicePortEntry, times: Times<'a>) -> End<'a> {
-    if service.backends.is_empty() {
-        return End { because: Some(Unknown::ServiceBackend), ..remote(ip, times) };
-    }
-    End { ip: Some(ip), who: Who::Nameless(EndpointType::Workload, Unknown::ServiceBackend), because: None }
+pub(super) fn some_backend(ip: IpAddr, service: &ServicePortEntry) -> End<'static> {
+    let who = if service.backends.is_empty() { Who::NoBackend } else { Who::SomeBackend };
+    End { ip: Some(ip), who, because: None }
 }

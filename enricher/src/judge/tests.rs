@@ -26,7 +26,7 @@ const CLUSTER: &str = r"
 {apiVersion: v1, kind: Service, metadata: {name: s, namespace: x}, spec: {clusterIP: 10.96.0.1, selector: {none: such}, ports: [{port: 80}]}}
 ";
 
-fn judged(source: &str, dest: &str, changes: Value) -> JudgedFlow {
+fn judged(source: &str, dest: &str, changes: &Value) -> JudgedFlow {
     let mut record = json!({
         "stream": "test/node-a/1", "seq": 0, "start_time": 1_000_000, "end_time": 1_015_000, "reporter": "fwd",
         "protocol": 6, "source_ip": source, "translated": {"ip": dest, "port": 80}, "local": {"identity": "none"},
@@ -44,7 +44,7 @@ fn judged(source: &str, dest: &str, changes: Value) -> JudgedFlow {
 
 #[track_caller]
 fn check(source: &str, dest: &str, expected: &str) {
-    let judged = judged(source, dest, json!({}));
+    let judged = judged(source, dest, &json!({}));
     let unknown: Vec<&str> = judged.unknown_because.iter().map(|why| why.as_str()).collect();
     let found = format!(
         "{} {} [{}] [{}]",
@@ -83,7 +83,7 @@ fn a_node_reaches_its_own_pods() {
 
 #[test]
 fn a_hairpin_is_unknown() {
-    let judged = judged(POD_A, POD_A, json!({"original": {"ip": "10.96.0.1", "port": 80}}));
+    let judged = judged(POD_A, POD_A, &json!({"original": {"ip": "10.96.0.1", "port": 80}}));
     assert_eq!(judged.judgement.egress, Verdict::Unknown(Unknown::Hairpin));
     assert_eq!(judged.unknown_because, [Unknown::Hairpin]);
     // Without a service it is a pod that talks to its own address.
@@ -92,20 +92,20 @@ fn a_hairpin_is_unknown() {
 
 #[test]
 fn an_unseen_initiator_is_unknown() {
-    let judged = judged(POD_A, POD_B, json!({"initiator_known": false}));
+    let judged = judged(POD_A, POD_B, &json!({"initiator_known": false}));
     assert_eq!(judged.judgement.ingress, Verdict::Unknown(Unknown::InitiatorUnknown));
     assert_eq!(judged.unknown_because, [Unknown::InitiatorUnknown]);
 }
 
 #[test]
 fn action_and_enforcement_are_those_of_the_table() {
-    let flowed = judged(POD_A, POD_B, json!({}));
+    let flowed = judged(POD_A, POD_B, &json!({}));
     assert_eq!((flowed.action, flowed.enforcement), (Action::Allow, Enforcement::Unknown));
     let drop = json!({"outcome": "dropped", "drop_reason": "NETFILTER_DROP"});
-    let dropped = judged(POD_A, POD_B, drop.clone());
+    let dropped = judged(POD_A, POD_B, &drop);
     assert_eq!((dropped.action, dropped.enforcement), (Action::Deny, Enforcement::Unknown));
     // Nothing that policy denies, and yet a filter's drop.
-    let unexplained = judged(HOST_A, OUTSIDE, drop);
+    let unexplained = judged(HOST_A, OUTSIDE, &drop);
     assert_eq!((unexplained.action, unexplained.enforcement), (Action::Deny, Enforcement::Unexplained));
 }
 
@@ -114,7 +114,7 @@ fn reasons_of_join_and_verdict_come_together_once() {
     let judged = judged(
         POD_A,
         "10.96.0.1",
-        json!({"translated": null, "original": {"ip": "10.96.0.1", "port": 80}, "outcome": "timeout"}),
+        &json!({"translated": null, "original": {"ip": "10.96.0.1", "port": 80}, "outcome": "timeout"}),
     );
     assert_eq!(judged.unknown_because, [Unknown::NoPolicyEngine, Unknown::ServiceBackend]);
 }

@@ -135,19 +135,26 @@ fn addresses_outside() {
 #[test]
 fn an_address_of_several_names_nobody() {
     let twins = json!({"translated": {"ip": "10.0.0.9", "port": 80}, "original": null});
-    let joined = check(twins, &format!("{CLIENT} > wep -/- - ? ambiguous_address"));
+    let joined = check(twins, &format!("{CLIENT} > net -/- - ? ambiguous_address"));
     assert_eq!(joined.dest, Party::Unclear(Unknown::AmbiguousAddress));
+}
+
+#[test]
+fn a_source_of_the_cluster_keeps_its_type_without_a_name() {
+    let from = |ip: &str| json!({"reporter": "dst", "source_ip": ip, "local": {"identity": "cgroup", "pod_uid": "uid-server"}});
+    check(from("10.0.0.9"), &format!("wep -/- - > {SERVER} ? ambiguous_address"));
+    check(from("10.0.0.7"), &format!("wep -/- - > {SERVER} ? no_history"));
 }
 
 #[test]
 fn an_address_before_its_pod_began_names_nobody() {
     let young = json!({"translated": {"ip": "10.0.0.7", "port": 80}, "original": null});
-    check(young, &format!("{CLIENT} > wep -/- - ? no_history"));
+    check(young, &format!("{CLIENT} > net -/- - ? no_history"));
     let later = json!({"translated": {"ip": "10.0.0.7", "port": 80}, "original": null,
         "newest_start": 1_011_000, "oldest_start": 1_011_000});
     check(later, &format!("{CLIENT} > wep shop/young young"));
     let both = json!({"translated": {"ip": "10.0.0.7", "port": 80}, "original": null, "newest_start": 1_011_000});
-    check(both, &format!("{CLIENT} > wep -/- - ? ambiguous_address"));
+    check(both, &format!("{CLIENT} > net -/- - ? ambiguous_address"));
 }
 
 #[test]
@@ -162,12 +169,14 @@ fn a_service_whose_translation_is_known() {
 #[test]
 fn a_service_whose_translation_is_not_known() {
     let asked = |ip: &str| json!({"original": {"ip": ip, "port": 80}, "translated": null});
-    let many = check(asked("10.96.0.1"), &format!("{CLIENT} > wep -/- - by shop/many http 80 ? service_backend"));
+    let many = check(asked("10.96.0.1"), &format!("{CLIENT} > net -/- - by shop/many http 80"));
+    assert_eq!(many.dest, Party::Unclear(Unknown::ServiceBackend));
     assert_eq!(many.flow.raw.translated, None);
     assert_eq!(many.flow.dest.ip, Some("10.96.0.1".parse().unwrap()));
     let one = check(asked("10.96.0.2"), &format!("{CLIENT} > {SERVER} by shop/one - 80"));
     assert_eq!(one.flow.raw.translated, Some(Destination { ip: "10.0.0.2".parse().unwrap(), port: Some(8080) }));
-    check(asked("10.96.0.3"), &format!("{CLIENT} > net -/- pvt by shop/empty - 80 ? service_backend"));
+    let empty = check(asked("10.96.0.3"), &format!("{CLIENT} > net -/- pvt by shop/empty - 80"));
+    assert_eq!(empty.dest, Party::Unclear(Unknown::ServiceBackend));
     // No service at all: what was asked for is where it went.
     check(asked("10.0.0.2"), &format!("{CLIENT} > {SERVER}"));
 }
@@ -240,5 +249,5 @@ fn the_end_of_one_pod_and_the_begin_of_another() {
     let before = raw(json!({"oldest_start": 900_000, "newest_start": 900_000}));
     assert!(shown(&join(before, &history)).contains("> wep x/old old"));
     let merged = raw(json!({"oldest_start": 900_000}));
-    assert!(shown(&join(merged, &history)).ends_with("> wep -/- - ? no_metadata,ambiguous_address"));
+    assert!(shown(&join(merged, &history)).ends_with("> net -/- - ? no_metadata,ambiguous_address"));
 }
