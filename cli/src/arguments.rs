@@ -99,6 +99,8 @@ pub(crate) enum Command {
     Summary(command::summary::SummaryArguments),
     /// Draw the two balances: is every attempt and every record accounted for?
     Reconcile(command::reconcile::ReconcileArguments),
+    /// Show what could not become a stored record, and why
+    DeadLetters(command::dead_letters::DeadLettersArguments),
     /// Look at this host: what works, what does not, and the fix
     Doctor(command::doctor::DoctorArguments),
     /// See it work without root: a recorded lab, replayed through the whole pipeline

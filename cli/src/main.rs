@@ -48,6 +48,7 @@ fn dispatch(arguments: &Arguments) -> CommandResult {
     match &arguments.command {
         Command::Completions(arguments) => command::completions::run(arguments),
         Command::Config(arguments) => command::config::run(global, arguments),
+        Command::DeadLetters(arguments) => asynchronous(command::dead_letters::run(global, arguments)),
         Command::Demo(arguments) => asynchronous(command::demo::run(global, arguments)),
         Command::Doctor(arguments) => command::doctor::run(global, arguments),
         Command::Flows(arguments) => asynchronous(command::flows::run(global, arguments)),

@@ -119,6 +119,8 @@ impl Pipeline {
         let raw = bus.subscribe(&enricher.group, &[&enricher.raw_topic])?;
         let enriched = bus.subscribe(&indexer.group, &[&indexer.enriched_topic])?;
         let letters = bus.subscribe(&indexer.dead_letter_group, &[&indexer.dead_letter_topic])?;
+        // Before anybody can ask: the probe loads its programs for seconds on a busy machine, and is not ready meanwhile.
+        let _ = health.condition(probe::pipeline::CONDITION);
         let serving = Shutdown::new();
         let admin = admin.map(|admin| tokio::spawn(admin.serve(health.clone(), metrics, serving.token())));
         let watched = [

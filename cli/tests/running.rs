@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -165,14 +165,17 @@ fn an_address_in_use_names_the_setting() {
 #[test]
 fn following_shows_what_comes_and_ends_with_a_signal() {
     let directory = tempfile::tempdir().unwrap();
-    let mut following = Running::start(
-        command()
-            .args(["flows", "--follow", "--all", "-o", "jsonl", "--since", "2026-03-10T00:00:00Z", "--data-dir"])
-            .arg(directory.path()),
-    );
-    let out = following.child().stdout.take().unwrap();
-    Said::from(replay(directory.path(), &data("raw.jsonl")).output().unwrap()).exits(0);
-    let lines: Vec<String> = BufReader::new(out).lines().take(RECORDS).map(Result::unwrap).collect();
+    let shown = directory.path().join("shown.jsonl");
+    let state = directory.path().join("state");
+    let mut command = command();
+    command.args(["flows", "--follow", "--all", "-o", "jsonl", "--since", "2026-03-10T00:00:00Z", "--data-dir"]);
+    let mut following = Running(Some(
+        command.arg(&state).stdout(std::fs::File::create(&shown).unwrap()).stderr(Stdio::piped()).spawn().unwrap(),
+    ));
+    Said::from(replay(&state, &data("raw.jsonl")).output().unwrap()).exits(0);
+    let lines = || std::fs::read_to_string(&shown).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+    eventually("every record", || lines().len() >= RECORDS);
+    let lines = lines();
     let mut ids: Vec<(String, u64)> = lines
         .iter()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())

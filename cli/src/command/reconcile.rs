@@ -167,6 +167,10 @@ pub(crate) fn print(out: &mut dyn Write, report: &Report, terminal: Terminal) ->
     for part in &report.partial {
         tell(out, terminal, Tone::Warning, &format!("{} could not be read: {}", part.place, part.reason))?;
     }
+    if report.totals.dead_lettered > 0 {
+        let text = format!("{} dead letters: `millrace dead-letters` shows why", report.totals.dead_lettered);
+        tell(out, terminal, Tone::Warning, &text)?;
+    }
     let (tone, text) = conclusion(report);
     tell(out, terminal, tone, &text)
 }

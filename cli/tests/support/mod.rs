@@ -8,13 +8,13 @@ use std::process::{Command, Output, Stdio};
 
 /// What a run said.
 #[derive(Debug)]
-pub struct Said {
+pub(crate) struct Said {
     /// The exit code; none if a signal ended it.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// Standard output.
-    pub out: String,
+    pub(crate) out: String,
     /// Standard error.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 impl From<Output> for Said {
@@ -30,14 +30,14 @@ impl From<Output> for Said {
 impl Said {
     /// Fails unless the exit code is this one.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self
     }
 
     /// Fails unless standard error holds these texts.
     #[track_caller]
-    pub fn complains(self, texts: &[&str]) -> Self {
+    pub(crate) fn complains(self, texts: &[&str]) -> Self {
         for text in texts {
             assert!(self.err.contains(text), "`{text}` is not in {self:#?}");
         }
@@ -47,7 +47,7 @@ impl Said {
 
     /// Fails unless standard output holds these texts.
     #[track_caller]
-    pub fn says(self, texts: &[&str]) -> Self {
+    pub(crate) fn says(self, texts: &[&str]) -> Self {
         for text in texts {
             assert!(self.out.contains(text), "`{text}` is not in {self:#?}");
         }
@@ -56,7 +56,7 @@ impl Said {
 }
 
 /// Returns the binary with nothing of our own in its environment and UTC as its time zone.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MILLRACE_") {
@@ -69,48 +69,49 @@ pub fn command() -> Command {
 }
 
 /// Runs the binary with arguments separated by spaces.
-pub fn millrace(line: &str) -> Said {
+pub(crate) fn millrace(line: &str) -> Said {
     command().args(line.split_whitespace()).output().unwrap().into()
 }
 
 /// Runs the binary on a data directory.
-pub fn on(directory: &Path, line: &str) -> Said {
+pub(crate) fn on(directory: &Path, line: &str) -> Said {
     command().args(line.split_whitespace()).arg("--data-dir").arg(directory).output().unwrap().into()
 }
 
 /// Writes a file into a directory and returns its path.
-pub fn file(directory: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+pub(crate) fn file(directory: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     let path = directory.join(name);
     std::fs::File::create(&path).unwrap().write_all(content.as_ref()).unwrap();
     path
 }
 
 /// Returns the path of a file that the tests bring along.
-pub fn data(name: &str) -> PathBuf {
+pub(crate) fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 /// The recording that the tests replay: two windows of two nodes, at 2026-03-10 08:30 UTC.
-pub const RECORDS: usize = 88;
+pub(crate) const RECORDS: usize = 88;
 
 /// Returns a command that replays a file into a data directory, with its records kept however old they are.
-pub fn replay(directory: &Path, raw: &Path) -> Command {
+pub(crate) fn replay(directory: &Path, raw: &Path) -> Command {
     let mut command = command();
     command.arg("run").arg("--replay").arg(raw).arg("--manifests").arg(data("manifests"));
     command.arg("--data-dir").arg(directory);
     command.env("MILLRACE_STORE__CAP_DAYS", "3650").env("MILLRACE_INDEXER__RETENTION", "3650d");
+    command.env("MILLRACE_ENRICHER__RETENTION", "3650d");
     command
 }
 
 /// Returns a data directory that holds the recording.
-pub fn filled() -> tempfile::TempDir {
+pub(crate) fn filled() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     Said::from(replay(directory.path(), &data("raw.jsonl")).output().unwrap()).exits(0);
     directory
 }
 
 /// Returns the text with the epoch of the replay's streams, which is the time of the test, written as `EPOCH`.
-pub fn without_epoch(directory: &Path, text: &str) -> String {
+pub(crate) fn without_epoch(directory: &Path, text: &str) -> String {
     let report: serde_json::Value = serde_json::from_str(&on(directory, "reconcile --json").out).unwrap();
     let stream = report["streams"][0]["stream"].as_str().unwrap();
     text.replace(stream.rsplit('/').next().unwrap(), "EPOCH")
@@ -118,7 +119,7 @@ pub fn without_epoch(directory: &Path, text: &str) -> String {
 
 /// Compares with a file below `tests/golden`; `MILLRACE_REFRESH=1` rewrites it.
 #[track_caller]
-pub fn golden(name: &str, found: &str) {
+pub(crate) fn golden(name: &str, found: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("MILLRACE_REFRESH").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
