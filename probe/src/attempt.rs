@@ -66,7 +66,7 @@ use flow::{Direction, LossReason, Outcome};
 pub use self::admit::AdmitRules;
 use self::drops::Drops;
 use self::entry::{Attempt, Kind, MatchedDrop, PacketTuple, State};
-use self::translate::Translate;
+use self::translate::Translations;
 use crate::clock::WallClock;
 use crate::identity::Identities;
 use crate::kernel::DatagramKey;
@@ -95,7 +95,7 @@ pub struct Desk<'a> {
     /// Where they are accounted for.
     pub ledger: &'a mut Ledger,
     /// How destinations are translated.
-    pub translate: &'a mut dyn Translate,
+    pub translations: &'a Translations,
     /// The offset to wall-clock time.
     pub clock: WallClock,
     /// The time of the observation.

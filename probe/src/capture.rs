@@ -14,6 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::clock;
 use crate::identity::{path, walk};
+use crate::kernel::conntrack::Conntrack;
 use crate::kernel::event::{CgroupEvent, DatagramTotals, KernelCounters, KernelEvent, KernelNs};
 use crate::kernel::{Kernel, KernelError, kernel_now};
 use crate::metrics::{Lost, ProbeMetrics, set};
@@ -26,6 +27,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const QUIET_PAUSE: Duration = Duration::from_millis(100);
 /// Events in one round from which the next comes sooner.
 const BUSY_EVENTS: usize = 256;
+/// Room for events that is kept from round to round.
+const KEPT_EVENTS: usize = 4_096;
 /// How often the totals of datagram flows are read: half the time after which a new flow must be reported.
 const TOTALS_EVERY: Duration = Duration::from_millis(500);
 /// How often a ledger record is written and the clocks are compared.
@@ -50,6 +53,9 @@ struct Look {
 /// The capture, ready to run.
 pub(crate) struct Capture {
     pub(crate) kernel: Kernel,
+    pub(crate) conntrack: Option<Conntrack>,
+    /// The events of one round; empty between rounds.
+    pub(crate) events: Vec<KernelEvent>,
     pub(crate) observer: Observer,
     pub(crate) metrics: ProbeMetrics,
     pub(crate) out: mpsc::Sender<Batch>,
@@ -122,23 +128,43 @@ impl Capture {
     }
 
     fn poll(&mut self, looks: &mut VecDeque<Look>) -> (usize, bool) {
+        let events = &mut self.events;
+        let polled = self.kernel.poll(|event| events.push(event));
+        // After the events, so that the translation of each connection among them is there.
         let now = kernel_now();
+        self.learn_translations(now);
         let mut oldest: Option<KernelNs> = None;
-        let observer = &mut self.observer;
-        let polled = self.kernel.poll(|event| {
+        for event in self.events.drain(..) {
             if let KernelEvent::Cgroup(CgroupEvent { path, made: true, .. }) = &event {
                 plan_look(looks, path, Instant::now() + LOOK_AFTER);
             }
             if let Some(at) = time_of(&event) {
                 oldest = Some(oldest.map_or(at, |o| o.min(at)));
             }
-            observer.observe(&event, now);
-        });
+            self.observer.observe(&event, now);
+        }
+        // The room that one flood needed is not kept.
+        self.events.shrink_to(KEPT_EVENTS);
         self.metrics.events.inc_by(polled.events as u64);
         if let Some(oldest) = oldest {
             self.metrics.event_delay.observe(Duration::from_nanos(now.0.saturating_sub(oldest.0)).as_secs_f64());
         }
         (polled.events, polled.more)
+    }
+
+    fn learn_translations(&mut self, now: KernelNs) {
+        let Some(conntrack) = &mut self.conntrack else { return };
+        let translations = self.observer.translations();
+        match conntrack.poll(|t| translations.learn(t.protocol, t.source, t.original, t.translated, now)) {
+            Ok(heard) if heard.overrun => {
+                self.metrics.translation_overruns.inc();
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "connection tracking fails; destinations are told untranslated from now on");
+                self.conntrack = None;
+            }
+        }
     }
 
     /// Does what comes round again and again: totals, scans, looks at new pods, time.

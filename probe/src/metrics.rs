@@ -104,6 +104,8 @@ pub struct ProbeMetrics {
     pub hooks_refused: Gauge,
     /// Reads of kernel tables that failed.
     pub kernel_read_errors: Counter,
+    /// Times that connection tracking told more than was read in time.
+    pub translation_overruns: Counter,
     /// Time from an event in the kernel to its observation.
     pub event_delay: Histogram,
     /// Time of one round of the capture loop.
@@ -162,6 +164,7 @@ impl ProbeMetrics {
             ledger_unexplained: gauge(registry, "ledger_unexplained", "Attempts that the accounts do not explain"),
             hooks_refused: gauge(registry, "hooks_refused", "Hooks that the kernel refused"),
             kernel_read_errors: counter(registry, "kernel_read_errors", "Reads of kernel tables that failed"),
+            translation_overruns: counter(registry, "translation_overruns", "Times that translations were lost unread"),
             event_delay: seconds(registry, "event_delay_seconds", "From an event in the kernel to its observation"),
             round: seconds(registry, "round_seconds", "One round of the capture loop"),
             blocked_rounds: counter(registry, "blocked_rounds", "Rounds in which due records had to wait for the bus"),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use flow::{LedgerRecord, Predecessor, RawFlow, Stream, UnixMs};
 
-use crate::attempt::translate::Translate;
+use crate::attempt::translate::Translations;
 use crate::attempt::{AdmitRules, Attempts, Desk};
 use crate::clock::WallClock;
 use crate::identity::Identities;
@@ -26,7 +26,7 @@ pub struct Observer {
     attempts: Attempts,
     windows: Windows,
     ledger: Ledger,
-    translate: Box<dyn Translate + Send>,
+    translations: Translations,
     clock: WallClock,
     numbers: Numbers,
     tidied: KernelNs,
@@ -60,7 +60,6 @@ impl Observer {
         rules: AdmitRules,
         max_keys: usize,
         identities: Identities,
-        translate: Box<dyn Translate + Send>,
         clock: WallClock,
     ) -> Self {
         Self {
@@ -68,7 +67,7 @@ impl Observer {
             attempts: Attempts::new(rules),
             windows: Windows::new(stream.clone(), max_keys),
             ledger: Ledger::default(),
-            translate,
+            translations: Translations::default(),
             clock,
             numbers: Numbers::new(stream, begin),
             tidied: KernelNs(0),
@@ -80,7 +79,7 @@ impl Observer {
             identities: &mut self.identities,
             windows: &mut self.windows,
             ledger: &mut self.ledger,
-            translate: &mut *self.translate,
+            translations: &self.translations,
             clock: self.clock,
             now,
         };
@@ -142,6 +141,11 @@ impl Observer {
     /// Returns the tables of identity, to be taught what a walk found.
     pub fn identities(&mut self) -> &mut Identities {
         &mut self.identities
+    }
+
+    /// Returns the table of translations, to be taught what connection tracking said.
+    pub fn translations(&mut self) -> &mut Translations {
+        &mut self.translations
     }
 
     /// Numbers up to `limit` records that are due and appends them to `records`. Returns true if more are due.

@@ -21,10 +21,10 @@ use service::shutdown::{Shutdown, Token};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempt::AdmitRules;
-use crate::attempt::translate::NoTranslation;
 use crate::capture::Capture;
 use crate::clock;
 use crate::identity::{Identities, walk};
+use crate::kernel::conntrack::Conntrack;
 use crate::kernel::{HookState, Kernel, KernelError, KernelOptions, cgroup2_mount, kernel_now};
 use crate::ledger::state;
 use crate::metrics::{ProbeMetrics, set};
@@ -33,6 +33,8 @@ use crate::publish::{Batch, Publisher, QUEUE_BATCHES};
 use crate::replay::{Replay, ReplayError, Replayed};
 use crate::settings::{Aggregation, KernelSettings, ProbeSettings, Source};
 
+/// The name of the condition that says whether events are captured.
+pub const CONDITION: &str = "probe";
 /// How long the capture may stand still before the process counts as stuck.
 const STUCK_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -113,7 +115,7 @@ pub async fn run<P: Producer>(
     };
     let (ask, asked) = std::sync::mpsc::channel();
     let (tell, told) = oneshot::channel();
-    let condition = health.condition("probe");
+    let condition = health.condition(CONDITION);
     let work: Box<dyn FnOnce() -> Result<Option<Replayed>, ReplayError> + Send> = match settings.source {
         Source::Kernel(kernel) => {
             let capture = start_capture(&kernel, &stream, predecessor, metrics, sender, health, &condition)?;
@@ -216,11 +218,12 @@ fn start_capture(
         max_attempts: settings.max_attempts,
     };
     let begin = UnixMs(stream.epoch());
-    let translate = Box::new(NoTranslation);
     let clock = clock::measure();
-    let observer = Observer::new(stream.clone(), begin, rules, settings.max_keys, identities, translate, clock);
+    let observer = Observer::new(stream.clone(), begin, rules, settings.max_keys, identities, clock);
     Ok(Capture {
         kernel,
+        conntrack: open_conntrack(settings.host_netns.as_deref()),
+        events: Vec::new(),
         observer,
         metrics,
         out,
@@ -229,6 +232,18 @@ fn start_capture(
         predecessor,
         heartbeat: health.liveness("probe", STUCK_AFTER),
     })
+}
+
+/// Opens connection tracking in the node's namespace, if that can be had.
+fn open_conntrack(host_netns: Option<&Path>) -> Option<Conntrack> {
+    match Conntrack::open(host_netns.unwrap_or(Path::new("/proc/1/ns/net"))) {
+        Ok(conntrack) => Some(conntrack),
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, source, "destinations are told as the sockets asked for them, translated or not");
+            None
+        }
+    }
 }
 
 fn host_netns(file: Option<&Path>) -> Result<u32, ProbeError> {

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use flow::{DropReason, Protocol, RawFlow, UnixMs};
 
 use crate::attempt::AdmitRules;
-use crate::attempt::translate::{NoTranslation, Translate};
 use crate::clock::WallClock;
 use crate::identity::Identities;
 use crate::kernel::event::*;
@@ -59,10 +58,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(rules(), 1_000, "/", Box::new(NoTranslation))
+        Self::with(rules(), 1_000, "/")
     }
 
-    pub(crate) fn with(rules: AdmitRules, max_keys: usize, root: &str, translate: Box<dyn Translate + Send>) -> Self {
+    pub(crate) fn with(rules: AdmitRules, max_keys: usize, root: &str) -> Self {
         let mut identities = Identities::new(root, HOST_NETNS);
         for (id, path) in [
             (1, "/".to_owned()),
@@ -74,7 +73,7 @@ impl World {
         }
         let clock = WallClock::of(ms(0), u128::from(BEGIN_MS) * 1_000_000);
         let stream = "lab/node-a/1700000000000".parse().unwrap();
-        let observer = Observer::new(stream, UnixMs(BEGIN_MS), rules, max_keys, identities, translate, clock);
+        let observer = Observer::new(stream, UnixMs(BEGIN_MS), rules, max_keys, identities, clock);
         Self { observer, kernel: KernelCounters::default(), now: ms(0), records: Vec::new(), forgotten: Vec::new() }
     }
 

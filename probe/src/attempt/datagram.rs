@@ -7,7 +7,7 @@ use flow::{FilterReason, LossReason, Outcome};
 use super::admit::admit;
 use super::decide::of_error;
 use super::entry::{Attempt, Kind, State};
-use super::tcp::translation;
+use super::tcp::translated;
 use super::{Attempts, Desk, IDLE_MS};
 use crate::kernel::DatagramKey;
 use crate::kernel::event::{DatagramError, DatagramEvent, DatagramTotals, Side, TcpTotals};
@@ -42,7 +42,7 @@ impl Attempts {
             cgroup: event.place.cgroup,
             side,
             local,
-            translation: translation(side, &event.place, &event.tuple, desk),
+            translated: translated(side, &event.tuple, desk),
             owner: event.owner.clone().map(Arc::new),
             icmp: event.icmp,
             started: event.at,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use flow::{Destination, DropReason, LocalIdentity, Outcome, Protocol, Reporter, UnixMs};
 
-use super::translate::Translation;
 use super::{IDLE_MS, PENDING_MS, UNANSWERED_MS, decide};
 use crate::identity::Identities;
 use crate::kernel::event::{KernelNs, Owner, Side, SocketTuple, TcpTotals};
@@ -72,7 +71,8 @@ pub(super) struct Attempt {
     pub cgroup: u64,
     pub side: Side,
     pub local: Arc<LocalIdentity>,
-    pub translation: Translation,
+    /// Where its packets go, if that was translated.
+    pub translated: Option<Destination>,
     pub owner: Option<Arc<Owner>>,
     pub icmp: Option<(u8, u8)>,
     pub started: KernelNs,
@@ -112,12 +112,8 @@ impl Attempt {
         let SocketTuple { protocol, local_ip, local_port, remote_ip, remote_port } = self.tuple;
         let (local, remote) = ((local_ip, local_port), (remote_ip, remote_port));
         let (source, dest) = if self.side == Side::Receiver { (remote, local) } else { (local, remote) };
-        let translated = match self.translation {
-            Translation::To(Destination { ip, port }) if self.side != Side::Receiver => {
-                Some(PacketTuple { protocol, source, dest: (ip, port.unwrap_or(0)) })
-            }
-            Translation::To(_) | Translation::Untranslated | Translation::Unknown => None,
-        };
+        let translated = self.translated.filter(|_| self.side != Side::Receiver);
+        let translated = translated.map(|to| PacketTuple { protocol, source, dest: (to.ip, to.port.unwrap_or(0)) });
         [Some(PacketTuple { protocol, source, dest }), translated]
     }
 
@@ -158,12 +154,7 @@ impl Attempt {
         let (reporter, source, translated, original) = if self.side == Side::Receiver {
             (Reporter::Dst, remote, Some(local), None)
         } else {
-            let translated = match self.translation {
-                Translation::To(to) => Some(to),
-                Translation::Untranslated => Some(remote),
-                Translation::Unknown => None,
-            };
-            (Reporter::Src, local, translated, Some(remote))
+            (Reporter::Src, local, self.translated, Some(remote))
         };
         FlowKey {
             reporter,

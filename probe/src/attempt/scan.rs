@@ -6,7 +6,7 @@ use flow::{Outcome, Protocol};
 
 use super::admit::admit;
 use super::entry::{Attempt, Kind, State};
-use super::tcp::translation;
+use super::tcp::translated;
 use super::{Attempts, Desk};
 use crate::kernel::event::ScannedSocket;
 use crate::window::Delta;
@@ -57,7 +57,7 @@ impl Attempts {
             cgroup: place.cgroup,
             side,
             local,
-            translation: translation(side, place, tuple, desk),
+            translated: translated(side, tuple, desk),
             owner: owner.clone().map(Arc::new),
             icmp: None,
             started: *at,

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use flow::{LossReason, Outcome, Protocol};
+use flow::{Destination, LossReason, Outcome};
 
 use super::admit::admit;
 use super::decide::{GivenUp, gave_up};
 use super::entry::{Attempt, Kind, MatchedDrop, State};
-use super::translate::Translation;
 use super::{Attempts, Desk};
 use crate::kernel::event::{KernelNs, Side, SocketPlace, SocketTuple, TcpChange, TcpEvent, TcpTotals};
 use crate::slab::SlabId;
@@ -91,7 +90,7 @@ impl Attempts {
             cgroup: event.place.cgroup,
             side,
             local,
-            translation: translation(side, &event.place, &event.tuple, desk),
+            translated: translated(side, &event.tuple, desk),
             owner: event.owner.clone().map(Arc::new),
             icmp: None,
             started,
@@ -226,8 +225,7 @@ impl Attempts {
 /// Sockets ended by silence whose totals are kept, lest a late end reports their bytes again.
 const MAX_FORGOTTEN: usize = 4_096;
 
-/// Looks up where an initiator's packets go.
-pub(super) fn translation(side: Side, place: &SocketPlace, tuple: &SocketTuple, desk: &mut Desk<'_>) -> Translation {
-    let asks = side == Side::Initiator && matches!(tuple.protocol, Protocol::TCP | Protocol::UDP | Protocol::SCTP);
-    if asks && tuple.local_port != 0 { desk.translate.translate(place, tuple) } else { Translation::Unknown }
+/// Looks up where an initiator's packets go, if they were translated.
+pub(super) fn translated(side: Side, tuple: &SocketTuple, desk: &Desk<'_>) -> Option<Destination> {
+    if side == Side::Initiator { desk.translations.of(tuple) } else { None }
 }

@@ -1,38 +1,98 @@
-//! Where a connection really goes: the address translation between the socket and the wire.
+//! Where connections really go: what the node's connection tracking said of those whose destination it translated.
+//!
+//! A connection that is not found here is *unknown*, not untranslated: it may be translated in another namespace, or
+//! without connection tracking. Its record then carries what the socket asked for and nothing else.
 
-use flow::Destination;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 
-use crate::kernel::event::{SocketPlace, SocketTuple};
+use flow::{Destination, Protocol};
 
-/// What the node's connection tracking says of an initiator's packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Translation {
-    /// Nobody could look: no access, no connection tracking, another namespace's affair.
-    Unknown,
-    /// It was looked, and they go where the socket asked.
-    Untranslated,
-    /// They go here instead.
-    To(Destination),
+use crate::kernel::event::{KernelNs, SocketTuple};
+
+/// How long a translation waits for the socket's own event: a SYN that is dropped after translation shows its socket a
+/// second later.
+const KEEP_MS: u64 = 10_000;
+/// Translations kept at most, the newest: those of ten seconds at six thousand connections a second.
+const MAX_TRANSLATIONS: usize = 65_536;
+
+type Ends = (Protocol, SocketAddr, SocketAddr);
+
+/// The translations of late, by protocol, source and original destination.
+#[derive(Debug, Default)]
+pub struct Translations {
+    known: HashMap<Ends, (SocketAddr, KernelNs)>,
+    order: VecDeque<(KernelNs, Ends)>,
 }
 
-/// Looks up translations.
-pub trait Translate {
-    /// Returns the translation of what an initiating socket sends.
-    fn translate(&mut self, place: &SocketPlace, tuple: &SocketTuple) -> Translation;
-}
+impl Translations {
+    /// Takes in that a connection from `source` to `original` goes to `translated`.
+    pub fn learn(
+        &mut self,
+        protocol: Protocol,
+        source: SocketAddr,
+        original: SocketAddr,
+        translated: SocketAddr,
+        at: KernelNs,
+    ) {
+        let ends = (protocol, source, original);
+        self.known.insert(ends, (translated, at));
+        self.order.push_back((at, ends));
+        while let Some((learnt, ends)) = self.order.front().copied()
+            && (self.order.len() > MAX_TRANSLATIONS || at.ms_since(learnt) >= KEEP_MS)
+        {
+            self.order.pop_front();
+            // The same ends may have been learnt anew.
+            if self.known.get(&ends).is_some_and(|(_, newest)| *newest == learnt) {
+                self.known.remove(&ends);
+            }
+        }
+    }
 
-/// Where connection tracking cannot be asked.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoTranslation;
-
-impl Translate for NoTranslation {
-    fn translate(&mut self, _: &SocketPlace, _: &SocketTuple) -> Translation {
-        Translation::Unknown
+    /// Returns where an initiator's packets go, if they were translated.
+    #[must_use]
+    pub fn of(&self, tuple: &SocketTuple) -> Option<Destination> {
+        let SocketTuple { protocol, local_ip, local_port, remote_ip, remote_port } = *tuple;
+        let ends = (protocol, SocketAddr::new(local_ip, local_port), SocketAddr::new(remote_ip, remote_port));
+        let (translated, _) = self.known.get(&ends)?;
+        Some(Destination { ip: translated.ip(), port: Some(translated.port()) })
     }
 }
 
-impl<F: FnMut(&SocketTuple) -> Translation> Translate for F {
-    fn translate(&mut self, _: &SocketPlace, tuple: &SocketTuple) -> Translation {
-        self(tuple)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::{ms, tuple};
+
+    fn learn(table: &mut Translations, port: u16, to: &str, at: KernelNs) {
+        let address = |text: &str| text.parse().unwrap();
+        let source = SocketAddr::new("10.0.0.1".parse().unwrap(), port);
+        table.learn(Protocol::TCP, source, address("10.96.0.1:443"), address(to), at);
+    }
+
+    fn of(table: &Translations, port: u16) -> Option<u16> {
+        table.of(&tuple(Protocol::TCP, "10.0.0.1", port, "10.96.0.1", 443)).and_then(|d| d.port)
+    }
+
+    #[test]
+    fn the_newest_counts_and_old_ones_go() {
+        let mut table = Translations::default();
+        learn(&mut table, 1, "10.0.0.2:8443", ms(0));
+        learn(&mut table, 1, "10.0.0.2:8444", ms(6_000));
+        assert_eq!((of(&table, 1), of(&table, 2)), (Some(8444), None));
+        learn(&mut table, 2, "10.0.0.2:1", ms(11_000));
+        assert_eq!(of(&table, 1), Some(8444), "only its first self was old");
+        learn(&mut table, 3, "10.0.0.2:1", ms(16_000));
+        assert_eq!((of(&table, 1), of(&table, 2)), (None, Some(1)));
+    }
+
+    #[test]
+    fn a_flood_is_bounded() {
+        let mut table = Translations::default();
+        for n in 0..70_000u32 {
+            learn(&mut table, u16::try_from(n % 60_000).unwrap(), "10.0.0.2:1", ms(u64::from(n / 10_000)));
+        }
+        assert!(table.known.len() <= MAX_TRANSLATIONS && table.order.len() <= MAX_TRANSLATIONS);
+        assert_eq!(of(&table, 9_999), Some(1));
     }
 }

@@ -7,7 +7,6 @@ use flow::{Direction, Protocol, RawFlow};
 use proptest::prelude::*;
 
 use super::super::AdmitRules;
-use super::super::translate::NoTranslation;
 use crate::kernel::event::*;
 use crate::test_support::*;
 
@@ -68,7 +67,7 @@ impl Story {
     fn new(max_attempts: usize, max_keys: usize, keep_source_ports: bool) -> Self {
         let rules = AdmitRules { max_attempts, keep_source_ports, ..rules() };
         Self {
-            world: World::with(rules, max_keys, "/", Box::new(NoTranslation)).with_addresses(),
+            world: World::with(rules, max_keys, "/").with_addresses(),
             sockets: HashMap::new(),
             flows: HashMap::new(),
             next_cookie: 1,

@@ -232,8 +232,7 @@ fn an_old_drop_is_not_a_new_attempts() {
 
 #[test]
 fn another_nodes_drop_is_left_out() {
-    let translate = Box::new(super::super::translate::NoTranslation);
-    let mut world = World::with(rules(), 1_000, "/kubepods", translate).with_addresses();
+    let mut world = World::with(rules(), 1_000, "/kubepods").with_addresses();
     let from = tuple(Protocol::TCP, "10.0.0.1", 6_000, "10.9.0.2", 80);
     world.tell(drop_of(&from, 1, FILTER, 777)).tell(drop_of(&from, 2, FILTER, HOST_NETNS)).until(3_500);
     let records = world.finish();

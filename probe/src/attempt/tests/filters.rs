@@ -1,14 +1,13 @@
 use flow::{FilterReason, Protocol};
 
 use super::super::AdmitRules;
-use super::super::translate::NoTranslation;
 use crate::kernel::event::*;
 use crate::test_support::*;
 
 fn check(place: SocketPlace, local: &str, remote: &str, expected: Option<FilterReason>) {
     for keep_loopback in [false, true] {
         let rules = AdmitRules { keep_loopback, ..rules() };
-        let mut world = World::with(rules, 1_000, "/", Box::new(NoTranslation)).with_addresses();
+        let mut world = World::with(rules, 1_000, "/").with_addresses();
         world.observer.identities().learn_host_address(ip("192.168.0.5"), KernelNs(0));
         let mut s = socket(1, 0);
         s.place = SocketPlace { cookie: 1, ..place };
@@ -39,7 +38,7 @@ fn traffic_within_a_host_or_pod_is_left_out() {
 
 /// The world of a node whose cgroups lie below `/kubepods`.
 fn part() -> World {
-    World::with(rules(), 1_000, "/kubepods", Box::new(NoTranslation)).with_addresses()
+    World::with(rules(), 1_000, "/kubepods").with_addresses()
 }
 
 fn belongs(place: SocketPlace, expected: bool) {

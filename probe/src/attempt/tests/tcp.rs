@@ -1,6 +1,5 @@
 use flow::{Destination, FilterReason, Identity, LossReason};
 
-use super::super::translate::Translation;
 use crate::kernel::event::*;
 use crate::test_support::*;
 
@@ -145,7 +144,7 @@ fn the_bytes_of_an_attempt_that_is_not_known_start_nothing() {
 #[test]
 fn a_full_table_gives_up_in_the_books() {
     let rules = super::super::AdmitRules { max_attempts: 2, ..rules() };
-    let mut world = World::with(rules, 1_000, "/", Box::new(super::super::translate::NoTranslation));
+    let mut world = World::with(rules, 1_000, "/");
     for cookie in 1..=3 {
         world.tell(socket(cookie, 0).event(1_000, TcpChange::Stalled));
     }
@@ -155,24 +154,28 @@ fn a_full_table_gives_up_in_the_books() {
 
 #[test]
 fn a_translated_destination_is_told_beside_the_original() {
-    let service = |t: &SocketTuple| {
-        if t.remote_port == 443 {
-            Translation::To(Destination { ip: ip("10.0.0.2"), port: Some(8443) })
-        } else {
-            Translation::Untranslated
-        }
-    };
-    let mut world = World::with(rules(), 1_000, "/", Box::new(service));
-    let (mut a, mut b) = (socket(1, 0).to("10.96.0.1", 443), socket(2, 0));
-    world.tell(a.established(1)).tell(b.established(1));
+    let (mut world, mut a) = (World::new(), socket(1, 0).to("10.96.0.1", 443));
+    let source = std::net::SocketAddr::new(ip("10.0.0.1"), 40_001);
+    let (asked, goes) = ("10.96.0.1:443".parse().unwrap(), "10.0.0.2:8443".parse().unwrap());
+    world.observer.translations().learn(flow::Protocol::TCP, source, asked, goes, ms(0));
+    world.tell(a.established(1)).tell(socket(2, 0).established(1));
     let records = world.expect(&[
         "src established tcp 10.0.0.1>10.0.0.2:8443 1/1/0/0 0+0",
         "src established tcp 10.0.0.1>10.0.0.2:80 1/1/0/0 0+0",
     ]);
-    let original: Vec<_> = records.iter().map(|r| r.original.unwrap()).map(|d| (d.ip, d.port.unwrap())).collect();
-    assert!(original.contains(&(ip("10.96.0.1"), 443)) && original.contains(&(ip("10.0.0.2"), 80)));
-    let same = records.iter().find(|r| r.original.unwrap().port == Some(80)).unwrap();
-    assert_eq!(same.translated, same.original, "looked and found none");
+    let service = records.iter().find(|r| r.translated.is_some()).unwrap();
+    assert_eq!(service.original, Some(Destination { ip: ip("10.96.0.1"), port: Some(443) }));
+}
+
+#[test]
+fn a_drop_behind_the_translation_belongs_to_the_attempt() {
+    let (mut world, mut a) = (World::new().with_addresses(), socket(1, 0).to("10.96.0.1", 443));
+    let source = std::net::SocketAddr::new(ip("10.0.0.1"), 40_001);
+    let (asked, goes) = ("10.96.0.1:443".parse().unwrap(), "10.0.0.2:8443".parse().unwrap());
+    world.observer.translations().learn(flow::Protocol::TCP, source, asked, goes, ms(0));
+    let behind = socket(1, 0).to("10.0.0.2", 8443).dropped(1, "NETFILTER_DROP");
+    world.tell(behind).tell(a.gave_up(2, 0)).until(3_000);
+    world.expect(&["src dropped tcp 10.0.0.1>10.0.0.2:8443 NETFILTER_DROP 1/1/1/0 0+0"]);
 }
 
 #[test]
