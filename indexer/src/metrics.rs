@@ -58,8 +58,10 @@ pub struct IndexerMetrics {
     pub batch_seconds: Histogram,
     /// Records of a batch.
     pub batch_records: Histogram,
-    /// Messages that are not committed.
+    /// Messages of the enriched topic that are not committed.
     pub lag_records: Gauge,
+    /// Messages of the topic of dead letters that are not committed.
+    pub dead_letter_lag_records: Gauge,
     /// Bytes of the embedded store.
     pub store_bytes: Gauge,
     /// Records that the caps of the embedded store took away.
@@ -83,6 +85,7 @@ impl IndexerMetrics {
             batch_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
             batch_records: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
             lag_records: Gauge::default(),
+            dead_letter_lag_records: Gauge::default(),
             store_bytes: Gauge::default(),
             removed: Counter::default(),
             set_aside_files: Gauge::default(),
@@ -98,7 +101,8 @@ impl IndexerMetrics {
             m.batch_seconds.clone(),
         );
         registry.register("batch_records", "Records of a batch", m.batch_records.clone());
-        registry.register("lag_records", "Messages not committed", m.lag_records.clone());
+        registry.register("lag_records", "Messages of the enriched topic not committed", m.lag_records.clone());
+        registry.register("dead_letter_lag_records", "Dead letters not committed", m.dead_letter_lag_records.clone());
         registry.register("store_bytes", "Bytes of the embedded store", m.store_bytes.clone());
         registry.register("removed_records", "Records that the embedded store's caps took away", m.removed.clone());
         registry.register(

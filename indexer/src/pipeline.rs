@@ -75,7 +75,7 @@ impl<C: Consumer, P: Producer, S: FlowStore> Indexer<C, P, S> {
     ) -> Self {
         condition.ready();
         Self {
-            source: Source::new(consumer, settings.batch, metrics.clone()),
+            source: Source::new(consumer, settings.batch, metrics.clone(), metrics.lag_records.clone()),
             sink: Sink::new(store, settings.probe_interval, metrics.clone(), condition),
             producer,
             rules: settings.rules(),
@@ -190,7 +190,7 @@ impl<C: Consumer, S: FlowStore> DeadLetterIndexer<C, S> {
     ) -> Self {
         condition.ready();
         Self {
-            source: Source::new(consumer, settings.batch, metrics.clone()),
+            source: Source::new(consumer, settings.batch, metrics.clone(), metrics.dead_letter_lag_records.clone()),
             sink: Sink::new(store, settings.probe_interval, metrics.clone(), condition),
             rules: settings.rules(),
             metrics,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bus::{BusError, Consumer, Delivered, Watermark};
+use prometheus_client::metrics::gauge::Gauge;
 use service::retry::{Fate, GaveUp, RetryPolicy};
 use service::shutdown::Token;
 
@@ -20,13 +21,15 @@ pub(crate) struct Source<C> {
     limits: BatchLimits,
     watermark: Watermark,
     metrics: IndexerMetrics,
+    /// Messages of this topic that are not committed.
+    lag: Gauge,
     /// True after the topic was closed and read to its end.
     ended: bool,
 }
 
 impl<C: Consumer> Source<C> {
-    pub(crate) fn new(consumer: C, limits: BatchLimits, metrics: IndexerMetrics) -> Self {
-        Self { consumer, limits, watermark: Watermark::new(), metrics, ended: false }
+    pub(crate) fn new(consumer: C, limits: BatchLimits, metrics: IndexerMetrics, lag: Gauge) -> Self {
+        Self { consumer, limits, watermark: Watermark::new(), metrics, lag, ended: false }
     }
 
     /// Returns the next batch, full or old enough; none at the end.
@@ -104,7 +107,7 @@ impl<C: Consumer> Source<C> {
 
     async fn note_lag(&mut self) {
         if let Ok(lag) = self.consumer.lag().await {
-            self.metrics.lag_records.set(i64::try_from(lag).unwrap_or(i64::MAX));
+            self.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
         }
     }
 }

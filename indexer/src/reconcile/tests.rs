@@ -179,6 +179,19 @@ async fn retention_is_no_loss() {
 }
 
 #[tokio::test]
+async fn a_stream_that_retention_took_whole_is_no_loss_to_the_next_one() {
+    let first = Story::begins(EPOCH).records(20).closes();
+    let second = Story::begins(EPOCH + 300_000).after(&first, true, 21).records(3).closes();
+    let dir = stored(&first).await;
+    let store = SqliteStore::open(Options { cap_days: 1, ..Options::in_dir(dir.path()) }).unwrap();
+    store.write(second.documents.clone().into()).await.unwrap();
+    store.enforce_caps().await.unwrap();
+    let report = report_of(dir.path(), EPOCH + 600_000).await;
+    assert_eq!(report.exit_code(), 0, "{report:?}");
+    assert_eq!((report.totals.streams, report.totals.removed), (2, 21));
+}
+
+#[tokio::test]
 async fn dead_letters_are_in_the_balance() {
     let mut story = Story::begins(EPOCH).records(10);
     let lost = story.next_record();

@@ -3,11 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
+use flow::Stream;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::day::Day;
 use super::schema::{self, engine_error, is_corrupt};
 use crate::error::StoreError;
+
+/// Streams of which nothing is stored any more whose removal stays known.
+const GONE_STREAMS: usize = 1000;
 
 /// Name of the file.
 pub(super) const FILE: &str = "store.sqlite";
@@ -133,7 +137,8 @@ impl Control {
         done.map(|_| ()).map_err(|error| self.failed(error))
     }
 
-    /// Forgets what was removed of streams that the store holds nothing of any more.
+    /// Forgets what was removed of streams that the store holds nothing of any more, but for the newest of them: the
+    /// stream after may still speak of the one before, and what retention took must not look like a loss then.
     pub(super) fn keep_only(&mut self, streams: &[String]) -> Result<(), StoreError> {
         let mut write = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction()?;
@@ -141,8 +146,10 @@ impl Control {
                 .prepare("SELECT DISTINCT stream FROM removed")?
                 .query_map([], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
-            for gone in known.iter().filter(|stream| !streams.contains(stream)) {
-                transaction.execute("DELETE FROM removed WHERE stream = ?1", [gone])?;
+            let mut gone: Vec<&String> = known.iter().filter(|stream| !streams.contains(stream)).collect();
+            gone.sort_by_key(|stream| std::cmp::Reverse(stream.parse().map_or(0, |stream: Stream| stream.epoch())));
+            for stream in gone.into_iter().skip(GONE_STREAMS) {
+                transaction.execute("DELETE FROM removed WHERE stream = ?1", [stream])?;
             }
             transaction.commit()
         };

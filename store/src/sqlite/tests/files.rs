@@ -54,6 +54,19 @@ async fn keeps_the_newest_days_and_remembers_what_went() {
 }
 
 #[tokio::test]
+async fn the_removal_of_a_whole_stream_stays_known() {
+    let dir = TempDir::new().unwrap();
+    let store = SqliteStore::open(Options { cap_days: 1, ..Options::in_dir(dir.path()) }).unwrap();
+    write(&store, vec![minimal(0, day(0)), minimal(1, day(0))]).await;
+    let mut next = minimal(0, day(3));
+    next.stream = flow::Stream::new("local", "node-a", day(2)).unwrap();
+    write(&store, vec![next]).await;
+    store.enforce_caps().await.unwrap();
+    assert_eq!(store.streams().await.unwrap().streams.len(), 1);
+    assert_eq!(removed_ranges(&store).await, [(0, 1)], "whoever speaks of it must not take it for lost");
+}
+
+#[tokio::test]
 async fn keeps_to_the_cap_in_bytes_within_one_day() {
     let dir = TempDir::new().unwrap();
     let cap = 512 * 1024;
@@ -104,7 +117,8 @@ fn damage(path: &Path, how: impl FnOnce(&mut Vec<u8>)) {
 
 #[tokio::test]
 async fn opens_whatever_became_of_a_file() {
-    let ways: [(&str, fn(&mut Vec<u8>)); 6] = [
+    type Way = fn(&mut Vec<u8>);
+    let ways: [(&str, Way); 6] = [
         ("empty", |bytes| bytes.clear()),
         ("cut in the header", |bytes| bytes.truncate(50)),
         ("cut to one page", |bytes| bytes.truncate(4096)),
