@@ -6,7 +6,7 @@ mod defaults;
 mod effective;
 mod store;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use enricher::{EnricherSettings, RawEnricherSettings};
 use indexer::{IndexerSettings, RawIndexerSettings};
@@ -108,6 +108,18 @@ pub(crate) fn dump(global: &GlobalArguments, names: &NameArguments) -> Result<Du
     let (settings, problems) = read(global, names, &[])?;
     let dump = problems.dump(settings.effective());
     problems.into_result(dump).map_err(wrong)
+}
+
+/// Checks that a folder of manifests is there: one that is not would name nothing, without a word.
+///
+/// # Errors
+/// Returns a usage failure if it is no directory.
+pub(crate) fn check_folder(folder: &Path) -> Result<(), Failure> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::usage(anyhow::anyhow!("enricher.manifests: `{}` is no directory", folder.display()))
+        .fix("give a folder of Kubernetes manifests with --manifests, or leave it out"))
 }
 
 fn read(global: &GlobalArguments, names: &NameArguments, flags: &[Flag]) -> Result<(Settings, Problems), Failure> {

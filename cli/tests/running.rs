@@ -55,7 +55,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 /// Returns a replay that takes as long as the recording, some 30 s.
 fn slow_replay(directory: &Path) -> Command {
     let mut command = replay(directory, &data("raw.jsonl"));
-    command.env("MILLRACE_PROBE__REPLAY_PACE", "recorded");
+    command.env("MILLRACE_PROBE__REPLAY_PACE", "recorded").env("MILLRACE_PROBE__REPLAY_TIMES", "now");
     command
 }
 
@@ -206,7 +206,7 @@ fn what_cannot_be_replayed_says_so() {
 #[test]
 fn the_demo_needs_nothing_and_leaves_nothing() {
     let temporary = tempfile::tempdir().unwrap();
-    let output = command().args(["demo", "--for", "3s"]).env("TMPDIR", temporary.path()).output().unwrap();
+    let output = command().args(["demo", "--for", "4s"]).env("TMPDIR", temporary.path()).output().unwrap();
     let said = Said::from(output).exits(0);
     said.says(&["rogue/rogue", "storefront/frontend-", "Attempts by pair and outcome", "closed", "0 unexplained"]);
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "nothing stays behind");

@@ -13,7 +13,7 @@ use crate::render::json;
 use crate::settings::{self, RawSettings};
 
 /// How many wrong manifests are listed; a hostile folder can have any number.
-const MOST_LISTED: usize = 200;
+const MOST_LISTED: usize = 1000;
 
 /// Arguments of `millrace config`.
 #[derive(Debug, Args)]
@@ -90,11 +90,12 @@ pub(crate) fn run(global: &GlobalArguments, arguments: &ConfigArguments) -> Comm
 /// # Errors
 /// Returns a failure that lists what is wrong, each with file, line and object.
 fn check_manifests(folder: &Path) -> Result<usize, Failure> {
+    settings::check_folder(folder)?;
     let (objects, invalid) = cluster::manifests::read(folder, Limits::default());
     if invalid.is_empty() {
         return Ok(objects.len());
     }
-    let mut text = format!("{} documents in {} are wrong:", invalid.len(), folder.display());
+    let mut text = format!("wrong documents in {}: {}", folder.display(), invalid.len());
     for document in invalid.iter().take(MOST_LISTED) {
         text.push('\n');
         text.push_str(&document.to_string());

@@ -82,7 +82,7 @@ impl RunArguments {
 /// Returns a usage failure for wrong settings, and a failure with its fix if a role cannot start or fails.
 pub(crate) async fn run(global: &GlobalArguments, arguments: &RunArguments) -> CommandResult {
     let settings = settings::load_with(global, &arguments.names, &arguments.flags())?;
-    check_manifests(&settings)?;
+    settings.enricher.folder.dir.as_deref().map_or(Ok(()), settings::check_folder)?;
     settings.log.start()?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
@@ -142,15 +142,6 @@ async fn show(
         }
         followed.and_then(|()| Ok(shown.finish()?))
     }))
-}
-
-/// A folder that is not there would name nothing, without a word, for as long as it is not there.
-fn check_manifests(settings: &Settings) -> Result<(), Failure> {
-    match &settings.enricher.folder.dir {
-        Some(dir) if !dir.is_dir() => Err(Failure::usage(anyhow::anyhow!("`{}` is no directory", dir.display()))
-            .fix("give a folder of Kubernetes manifests with --manifests, or leave it out")),
-        _ => Ok(()),
-    }
 }
 
 /// Says what runs, where the data is, and what is capped.

@@ -115,8 +115,8 @@ const TABLE_COLUMNS: &[Column] = &[
     Column::text("PORT").expect(8),
     Column::text("OUTCOME").expect(11),
     Column::number("STARTED"),
-    Column::number("BYTES").expect(10),
-    Column::text("WHY"),
+    Column::number("BYTES").expect(8),
+    Column::text("WHY").may_cut(),
 ];
 
 fn table_row(record: &FlowRecord, now: &Zoned) -> Vec<Cell> {

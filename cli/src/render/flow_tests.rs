@@ -27,10 +27,10 @@ fn a_table_line_says_what_matters_most() {
     let outside = flow_record().from_outside("203.0.113.9");
     let text = written(Format::Table, &[flow_record(), dropped, outside]);
     let expected = "\
-TIME      REP  SOURCE                       DESTINATION                      PORT      OUTCOME      STARTED       BYTES  WHY
-10:30:00  src  shop/frontend-7d9-*          data/backend-*                   5432/tcp  established       12     3.1 KiB
-10:30:00  dst  rogue/rogue                  data/backend-*                   5432/tcp  dropped            1         0 B  NETFILTER_DROP
-10:30:00  src  203.0.113.9                  data/backend-*                   5432/tcp  established       12     3.1 KiB
+TIME      REP  SOURCE                       DESTINATION                      PORT      OUTCOME      STARTED     BYTES  WHY
+10:30:00  src  shop/frontend-7d9-*          data/backend-*                   5432/tcp  established       12   3.1 KiB
+10:30:00  dst  rogue/rogue                  data/backend-*                   5432/tcp  dropped            1       0 B  NETFILTER_DROP
+10:30:00  src  203.0.113.9                  data/backend-*                   5432/tcp  established       12   3.1 KiB
 ";
     assert_eq!(text, expected);
 }

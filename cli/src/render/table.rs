@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::terminal::{Terminal, Tone, columns, cut, printable};
 
 /// Columns that may be cut keep at least this many places.
-const LEAST_WIDTH: usize = 10;
+const LEAST_WIDTH: usize = 8;
 const GAP: usize = 2;
 
 /// To which side a column leans.
