@@ -138,7 +138,7 @@ impl Pipeline {
         let enriching = Enricher::new(enricher, raw, bus.producer(), folder.histories(), roles.enricher);
         let written = Arc::clone(&enricher.enriched_topic);
         stages.start("enricher", |stop| closing(bus.clone(), Some(written), enriching.run(only_at_once(stop))));
-        stages.start("manifests", |stop| async { Ok::<(), Infallible>(folder.run(stop).await) });
+        stages.start("manifests", |stop| unfailing(folder.run(stop)));
         let (condition, counts) = (health.condition("store"), roles.indexer.clone());
         let indexing = Indexer::new(indexer, enriched, bus.producer(), store.clone(), counts, condition);
         let written = Arc::clone(&indexer.dead_letter_topic);
@@ -147,7 +147,7 @@ impl Pipeline {
         let burying = DeadLetterIndexer::new(indexer, letters, store.clone(), counts, condition);
         stages.start("dead letters", |stop| closing(bus.clone(), None, burying.run(only_at_once(stop))));
         let (every, counts) = (indexer.caps_interval, roles.indexer);
-        stages.start("caps", |stop| async move { Ok::<(), Infallible>(caps::keep(store, every, counts, stop).await) });
+        stages.start("caps", |stop| unfailing(caps::keep(store, every, counts, stop)));
 
         let ended = stages.run(stop, END_WITHIN).await;
         watched.iter().for_each(JoinHandle::abort);
@@ -172,6 +172,12 @@ async fn closing<T, E>(
         tracing::error!(%error, %topic, "cannot close a topic");
     }
     result.map(drop)
+}
+
+/// Runs a stage that has no way to fail.
+async fn unfailing(stage: impl Future<Output = ()>) -> Result<(), Infallible> {
+    stage.await;
+    Ok(())
 }
 
 /// Returns a token for a stage that ends when its topic does: only the end at once stops it before.

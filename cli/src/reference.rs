@@ -128,9 +128,9 @@ fn push_section(text: &mut String, root: &Value, section: &Value, path: &str, de
         let target = resolve(root, property);
         let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         if target["properties"].is_object() {
-            sections.push((key, target, property["description"].as_str()))
+            sections.push((key, target, property["description"].as_str()));
         } else {
-            leaves.push((key, property))
+            leaves.push((key, property));
         }
     }
     if !leaves.is_empty() {

@@ -174,12 +174,12 @@ impl Settings {
             node,
             data_dir,
             log: LogSettings::resolve(raw.log.unwrap_or_default(), problems),
-            admin: AdminSettings::resolve(raw.admin.unwrap_or_default(), problems),
+            admin: AdminSettings::resolve(&raw.admin.unwrap_or_default(), problems),
             probe: ProbeSettings::resolve(raw.probe.unwrap_or_default(), problems),
             enricher: EnricherSettings::resolve(raw.enricher.unwrap_or_default(), problems),
             indexer: IndexerSettings::resolve(raw.indexer.unwrap_or_default(), problems),
-            bus: BusSettings::resolve(raw.bus.unwrap_or_default(), problems),
-            store: StoreSettings::resolve(raw.store.unwrap_or_default(), problems),
+            bus: BusSettings::resolve(&raw.bus.unwrap_or_default(), problems),
+            store: StoreSettings::resolve(&raw.store.unwrap_or_default(), problems),
         };
         settings.check_topics(problems);
         settings

@@ -1,4 +1,4 @@
-//! Flow records for tests, that read like sentences: `flow_record().from("shop", "frontend-1").to("shop", "db-0")`.
+//! Flow records for tests, that read like sentences: `flow_record().by("rogue", "rogue").went("timeout", "deny")`.
 
 use std::net::IpAddr;
 
@@ -98,31 +98,23 @@ pub(crate) fn flow_record() -> FlowRecord {
 /// Changes of a record, one after the other.
 pub(crate) trait Changed: Sized {
     /// Sets the initiator's namespace and names.
-    fn from(self, namespace: &str, name: &str) -> Self;
-    /// Sets the receiver's namespace and names.
-    fn to(self, namespace: &str, name: &str) -> Self;
+    fn by(self, namespace: &str, name: &str) -> Self;
     /// Makes the initiator an address outside.
-    fn from_outside(self, ip: &str) -> Self;
+    fn by_outsider(self, ip: &str) -> Self;
     /// Sets how it went.
     fn went(self, outcome: &str, action: &str) -> Self;
 }
 
 impl Changed for FlowRecord {
-    fn from(mut self, namespace: &str, name: &str) -> Self {
+    fn by(mut self, namespace: &str, name: &str) -> Self {
         (self.source_namespace, self.source_name, self.source_name_aggr) = (namespace.into(), name.into(), name.into());
         self
     }
 
-    fn to(mut self, namespace: &str, name: &str) -> Self {
-        (self.dest_namespace, self.dest_name, self.dest_name_aggr) = (namespace.into(), name.into(), name.into());
-        self
-    }
-
-    fn from_outside(mut self, ip: &str) -> Self {
+    fn by_outsider(self, ip: &str) -> Self {
         let ip: IpAddr = ip.parse().unwrap();
-        self = Changed::from(self, "-", "-");
-        (self.source_ip, self.source_name_aggr, self.source_type) = (Some(ip), "pub".into(), "net".into());
-        self
+        let outside = Self { source_ip: Some(ip), source_type: "net".into(), ..self.by("-", "-") };
+        Self { source_name_aggr: "pub".into(), ..outside }
     }
 
     fn went(mut self, outcome: &str, action: &str) -> Self {

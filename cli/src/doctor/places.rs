@@ -65,15 +65,14 @@ fn space(settings: &Settings) -> Option<Check> {
             return Some(Check::warn(NAME, format!("{}: {}", nearest.display(), error.desc()), fix));
         }
     };
-    let free = u64::from(state.blocks_available()).saturating_mul(u64::from(state.fragment_size()));
+    let free = state.blocks_available().saturating_mul(state.fragment_size());
     let kept = bytes_below(&settings.data_dir);
-    let found = format!("{} free, {} kept", quantity::bytes(free.into()), quantity::bytes(kept.into()));
-    if free < LITTLE_SPACE {
-        return Some(Check::warn(
-            NAME,
-            found,
-            "free some space, or give a smaller cap (see store in `millrace config schema`)",
-        ));
+    let options = settings.store.options(&settings.data_dir);
+    let (cap, days) = (quantity::bytes(options.cap_bytes.into()), options.cap_days);
+    let kept = quantity::bytes(kept.into());
+    let found = format!("{} free; {kept} kept of {cap} or {days} days", quantity::bytes(free.into()));
+    if free < LITTLE_SPACE.max(options.cap_bytes / 4) {
+        return Some(Check::warn(NAME, found, "free some space, or give a smaller cap with store.cap_bytes"));
     }
     Some(Check::ok(NAME, found))
 }

@@ -22,9 +22,9 @@ fn a_table_line_says_what_matters_most() {
         num_flows_started: 1,
         bytes_in: 0,
         bytes_out: 0,
-        ..flow_record().from("rogue", "rogue").went("dropped", "deny")
+        ..flow_record().by("rogue", "rogue").went("dropped", "deny")
     };
-    let outside = flow_record().from_outside("203.0.113.9");
+    let outside = flow_record().by_outsider("203.0.113.9");
     let text = written(Format::Table, &[flow_record(), dropped, outside]);
     let expected = "\
 TIME      REP  SOURCE                       DESTINATION                      PORT      OUTCOME      STARTED     BYTES  WHY
@@ -86,7 +86,7 @@ fn csv_has_a_column_for_every_field() {
 
 #[test]
 fn hostile_names_reach_no_terminal() {
-    let record = flow_record().from("shop", "\u{1b}[2J\u{9b}31m\u{202e}evil\n=cmd()");
+    let record = flow_record().by("shop", "\u{1b}[2J\u{9b}31m\u{202e}evil\n=cmd()");
     for format in [Format::Table, Format::Wide, Format::Json, Format::Jsonl, Format::Csv] {
         let text = written(format, std::slice::from_ref(&record));
         let safe = text.chars().all(|c| c == '\n' || c == '\r' || !crate::terminal::is_unsafe(c));
@@ -96,6 +96,6 @@ fn hostile_names_reach_no_terminal() {
 
 #[test]
 fn a_csv_field_is_never_a_formula() {
-    let text = written(Format::Csv, &[flow_record().from("=1+1", "@cmd")]);
+    let text = written(Format::Csv, &[flow_record().by("=1+1", "@cmd")]);
     assert!(text.contains(r#""'=1+1""#) && text.contains(r#""'@cmd""#), "{text}");
 }

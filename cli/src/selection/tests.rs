@@ -135,5 +135,5 @@ fn what_makes_no_sense_is_refused() {
 
 #[test]
 fn a_client_from_outside_is_found_by_its_address() {
-    check("--from-ip 203.0.113.0/24 --from-type net", &flow_record().from_outside("203.0.113.9"), true);
+    check("--from-ip 203.0.113.0/24 --from-type net", &flow_record().by_outsider("203.0.113.9"), true);
 }

@@ -31,7 +31,7 @@ impl Serialize for AdminSettings {
 }
 
 impl AdminSettings {
-    pub(super) fn resolve(raw: RawAdminSettings, problems: &mut Problems) -> Self {
+    pub(super) fn resolve(raw: &RawAdminSettings, problems: &mut Problems) -> Self {
         let listen = match raw.listen.as_deref() {
             None => Some(DEFAULT_ADDRESS),
             Some("off") => None,

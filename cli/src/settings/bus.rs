@@ -23,7 +23,7 @@ pub(crate) struct BusSettings {
 }
 
 impl BusSettings {
-    pub(super) fn resolve(raw: RawBusSettings, problems: &mut Problems) -> Self {
+    pub(super) fn resolve(raw: &RawBusSettings, problems: &mut Problems) -> Self {
         let defaults = TopicSettings::named("");
         let max_records = raw.max_records.unwrap_or_else(|| u32::try_from(defaults.max_records).unwrap_or(u32::MAX));
         let max_records = problems.in_range("bus.max_records", max_records, &(100..=10_000_000));

@@ -28,7 +28,7 @@ pub(crate) struct StoreSettings {
 }
 
 impl StoreSettings {
-    pub(super) fn resolve(raw: RawStoreSettings, problems: &mut Problems) -> Self {
+    pub(super) fn resolve(raw: &RawStoreSettings, problems: &mut Problems) -> Self {
         let cap_bytes = raw.cap_bytes.unwrap_or(Size::bytes(DEFAULT_CAP_BYTES));
         problems.check("store.cap_bytes", cap_bytes >= LEAST_CAP, || format!("must be at least {LEAST_CAP}"));
         let cap_days = problems.in_range("store.cap_days", raw.cap_days.unwrap_or(DEFAULT_CAP_DAYS), &(1..=3650));
