@@ -220,6 +220,10 @@ impl Capture {
     fn look_at_pods(&mut self, looks: &mut VecDeque<Look>, begun: Instant) {
         while looks.front().is_some_and(|look| look.due <= begun) {
             let Some(mut look) = looks.pop_front() else { return };
+            // The namespaces of another node's pods are not this node's, though one kernel may serve both.
+            if !self.observer.identities().owns(&look.path) {
+                continue;
+            }
             if let Some(pod) = walk::pod(&self.cgroup_mount, &look.path) {
                 let now = kernel_now();
                 let identities = self.observer.identities();

@@ -111,6 +111,12 @@ impl Identities {
         self.learn_address(place.netns, local_ip, at);
     }
 
+    /// Says whether a cgroup, by its path from the root of the hierarchy, is this node's.
+    #[must_use]
+    pub fn owns(&self, cgroup: &str) -> bool {
+        self.cgroups.holds(cgroup)
+    }
+
     /// Learns that a pod's process lives in a namespace.
     pub fn learn_namespace(&mut self, netns: u32, pod_uid: &str, at: KernelNs) {
         if netns == 0 || netns == self.host_netns || self.host_network_pods.contains(pod_uid) {

@@ -48,11 +48,15 @@ impl Cgroups {
             self.refused += 1;
             return;
         }
-        let trimmed = path.trim_matches('/');
-        let below = trimmed.strip_prefix(self.root.as_str());
-        let inside = self.everything() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let inside = self.holds(path);
         let pod = path::parse(path).map(Arc::new);
-        self.known.insert(id, Cgroup { pod, inside, root: trimmed.is_empty(), removed: false });
+        self.known.insert(id, Cgroup { pod, inside, root: path.trim_matches('/').is_empty(), removed: false });
+    }
+
+    /// Says whether a path of the hierarchy is this node's root or below it.
+    pub(super) fn holds(&self, path: &str) -> bool {
+        let below = path.trim_matches('/').strip_prefix(self.root.as_str());
+        self.everything() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     pub(super) fn removed(&mut self, id: u64, at: KernelNs) {

@@ -138,3 +138,19 @@ fn a_flood_of_cgroups_is_bounded_and_told() {
     assert_eq!(cgroups, 65_536);
     assert!(refused > 0);
 }
+
+#[test]
+fn only_cgroups_at_or_below_the_root_are_this_nodes() {
+    let node = world("/lab/node-a");
+    for (path, own) in [
+        ("/lab/node-a", true),
+        ("/lab/node-a/kubepods/podx", true),
+        ("/lab/node-ab/kubepods/podx", false),
+        ("/lab/node-b/kubepods/podx", false),
+        ("/lab", false),
+        ("/", false),
+    ] {
+        assert_eq!(node.owns(path), own, "{path}");
+    }
+    assert!(world("/").owns("/lab/node-b/kubepods/podx"));
+}
