@@ -250,6 +250,9 @@ fn labels_of<'a>(samples: impl Iterator<Item = &'a &'a str>) -> String {
             }
         }
     }
+    // A family gives its samples in no order.
+    labels.iter_mut().for_each(|(_, values)| values.sort());
+    labels.sort();
     let shown = |(name, values): &(String, Vec<String>)| {
         let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
         format!("{name}: {}", values.join(" "))

@@ -132,7 +132,8 @@ async fn show(
     stop: Token,
     shutdown: Shutdown,
 ) -> Result<JoinHandle<Result<(), Failure>>, Failure> {
-    let everything = SelectionArguments::default().resolve(&Zoned::now())?;
+    // Both ends: the receiver's node knows what the initiator's cannot see, such as why a packet was dropped.
+    let everything = SelectionArguments { all: true, ..SelectionArguments::default() }.resolve(&Zoned::now())?;
     let behind = store.state().await?.end;
     Ok(tokio::spawn(async move {
         let mut shown = Shown::on_stdout(writer);
