@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use flow::FlowRecord;
-use lab::{Ledger, Party, world};
+use flow::{FlowRecord, Outcome, Protocol};
+use lab::{Attempt, Expected, Ledger, Party, world};
 
 /// What both sides are summed by: who attempted, the address and port asked for, the protocol, how it went.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +68,7 @@ pub fn differences_at_source(ledger: &Ledger, records: &[FlowRecord]) -> Vec<Str
             destination: attempt.destination,
             port: attempt.port,
             protocol: attempt.protocol.to_string(),
-            outcome: attempt.outcome().as_str().to_owned(),
+            outcome: outcome_at_source(attempt).as_str().to_owned(),
         };
         expected.entry(group).or_default().add(1, attempt.bytes_sent, attempt.bytes_received);
     }
@@ -90,6 +90,83 @@ pub fn differences_at_source(ledger: &Ledger, records: &[FlowRecord]) -> Vec<Str
         found.entry(group).or_default().add(attempts, record.bytes_out, record.bytes_in);
     }
     compare(&expected, &found, |group| group.outcome == "established")
+}
+
+/// Returns the differences of drops at other nodes than the sender's, with the kernel's reason: their node tells each
+/// attempt as a record of its own, `dst` where a pod there would have received it, else `fwd`. What nobody listens for
+/// is thrown away there as well.
+#[must_use]
+pub fn differences_of_far_drops(ledger: &Ledger, records: &[FlowRecord]) -> Vec<String> {
+    let mut expected = BTreeMap::<Sent, Sums>::new();
+    for attempt in &ledger.attempts {
+        let reason = match attempt.expected {
+            Expected::Refused if receiver_is_far(attempt) => "NO_SOCKET",
+            _ if dropped_far_away(attempt) => "NETFILTER_DROP",
+            _ => continue,
+        };
+        let group = Sent {
+            source: name(&attempt.source),
+            destination: attempt.destination,
+            port: attempt.port,
+            protocol: attempt.protocol.to_string(),
+            outcome: format!("dropped {reason}"),
+        };
+        expected.entry(group).or_default().add(1, 0, 0);
+    }
+    let mut found = BTreeMap::<Sent, Sums>::new();
+    for record in records.iter().filter(|record| record.reporter != "src" && record.outcome == "dropped") {
+        let Some(destination) = record.dest_original_ip.or(record.dest_ip) else { continue };
+        let group = Sent {
+            source: end(&record.source_type, &record.source_namespace, &record.source_name),
+            destination,
+            port: record.dest_original_port.or(record.dest_port),
+            protocol: record.proto.clone(),
+            outcome: format!("dropped {}", record.drop_reason.as_deref().unwrap_or("-")),
+        };
+        found.entry(group).or_default().add(record.num_flows_started, 0, 0);
+    }
+    compare(&expected, &found, |_| false)
+}
+
+/// How an attempt looks from its sender's node: a drop at another node is silence there, or what the rejecting rule sent
+/// back.
+fn outcome_at_source(attempt: &Attempt) -> Outcome {
+    if !dropped_far_away(attempt) {
+        return attempt.outcome();
+    }
+    match attempt.expected {
+        Expected::RejectedReset => Outcome::Refused,
+        Expected::RejectedIcmp => Outcome::Unreachable,
+        _ if attempt.protocol == Protocol::TCP => Outcome::Timeout,
+        _ => Outcome::Unanswered,
+    }
+}
+
+/// Says whether a packet filter of another node than the sender's dropped it. By the laboratory's rules egress, which
+/// the pods of the zones have, is enforced at the sender's node, and ingress at the receiver's.
+fn dropped_far_away(attempt: &Attempt) -> bool {
+    match attempt.expected {
+        Expected::DroppedInput | Expected::RejectedReset | Expected::RejectedIcmp => receiver_is_far(attempt),
+        Expected::DroppedForward => !attempt.task.ends_with("for its sender") && receiver_is_far(attempt),
+        Expected::DroppedOutput
+        | Expected::Established
+        | Expected::Preexisting
+        | Expected::Answered
+        | Expected::Unanswered
+        | Expected::Swallowed
+        | Expected::Refused
+        | Expected::TimedOut
+        | Expected::Unreachable
+        | Expected::Failed => false,
+    }
+}
+
+/// Says whether the address asked for is on another node than the sender.
+fn receiver_is_far(attempt: &Attempt) -> bool {
+    let at = |dual: world::Dual| [IpAddr::V4(dual.v4), IpAddr::V6(dual.v6)].contains(&attempt.destination);
+    let pod = world::PODS.iter().find(|pod| at(pod.address)).map(|pod| pod.node.name);
+    let node = pod.or_else(|| world::NODES.iter().find(|node| at(node.address)).map(|node| node.name));
+    node != attempt.node.as_deref()
 }
 
 /// Returns the differences at the receivers' nodes: connections and datagram peers that servers in the cluster saw.
@@ -133,7 +210,13 @@ pub fn wrong_names(records: &[FlowRecord]) -> Vec<String> {
     let mut wrong = Vec::new();
     for record in records {
         let ends = [
-            (&record.source_type, &record.source_name, &record.source_namespace, record.source_ip, &record.source_labels),
+            (
+                &record.source_type,
+                &record.source_name,
+                &record.source_namespace,
+                record.source_ip,
+                &record.source_labels,
+            ),
             (&record.dest_type, &record.dest_name, &record.dest_namespace, record.dest_ip, &record.dest_labels),
         ];
         for (kind, name, namespace, address, labels) in ends {
@@ -141,7 +224,10 @@ pub fn wrong_names(records: &[FlowRecord]) -> Vec<String> {
                 continue;
             }
             let Some(pod) = world::PODS.iter().find(|pod| pod.name == *name && pod.namespace == *namespace) else {
-                wrong.push(format!("record {}#{} names pod `{namespace}/{name}`, which is not there", record.stream, record.seq));
+                wrong.push(format!(
+                    "record {}#{} names pod `{namespace}/{name}`, which is not there",
+                    record.stream, record.seq
+                ));
                 continue;
             };
             let own = [IpAddr::V4(pod.address.v4), IpAddr::V6(pod.address.v6)];

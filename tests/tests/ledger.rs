@@ -7,7 +7,7 @@ use std::path::Path;
 use lab::{Amount, Lab, Ledger, Scenario};
 use tests::machine::{can_capture, scaled};
 use tests::product::{Product, assert_closed, records};
-use tests::truth::{differences_at_receiver, differences_at_source, wrong_names};
+use tests::truth::{differences_at_receiver, differences_at_source, differences_of_far_drops, wrong_names};
 
 const NODES: [&str; 2] = ["node-a", "node-b"];
 
@@ -29,7 +29,12 @@ fn run(work: &Path, scenario: &str, count: u64, older_than_the_probe: bool) -> L
     running.release().unwrap();
     let ledger = lab.finish(running).unwrap();
     let surprises = ledger.surprises();
-    assert!(surprises.is_empty(), "{} attempts went otherwise than the lab promised: {:?}", surprises.len(), surprises[0]);
+    assert!(
+        surprises.is_empty(),
+        "{} attempts went otherwise than the lab promised: {:?}",
+        surprises.len(),
+        surprises[0]
+    );
     // Datagrams without an answer are decided 10 s after the last one.
     tests::product::pause(std::time::Duration::from_secs(13));
     products.into_iter().for_each(Product::stop);
@@ -46,6 +51,7 @@ fn check(scenario: &str, full: u64, older_than_the_probe: bool) {
     let stored: Vec<_> = NODES.iter().flat_map(|node| records(&work.path().join(node))).collect();
     let mut lines = differences_at_source(&ledger, &stored);
     lines.extend(differences_at_receiver(&ledger, &stored));
+    lines.extend(differences_of_far_drops(&ledger, &stored));
     lines.extend(wrong_names(&stored));
     assert!(
         lines.is_empty(),
@@ -58,7 +64,12 @@ fn check(scenario: &str, full: u64, older_than_the_probe: bool) {
     for node in NODES {
         assert_closed(&work.path().join(node));
     }
-    eprintln!("{scenario}: {} attempts, {} receipts, {} records: no difference", ledger.attempts.len(), ledger.receipts.len(), stored.len());
+    eprintln!(
+        "{scenario}: {} attempts, {} receipts, {} records: no difference",
+        ledger.attempts.len(),
+        ledger.receipts.len(),
+        stored.len()
+    );
 }
 
 #[test]
