@@ -27,23 +27,35 @@ pub struct Product {
     log: PathBuf,
 }
 
+/// What a probe is to take for its node.
+#[derive(Debug, Clone)]
+pub enum Scope {
+    /// A node of the laboratory; all else is outside.
+    Node(NodePlace),
+    /// The whole machine, the laboratory's nodes with it.
+    Machine,
+}
+
 impl Product {
-    /// Starts the binary for a node and waits until it is ready. `probe` are further lines of the section `probe`.
+    /// Starts the binary and waits until it is ready. `probe` are further lines of the section `probe`.
     ///
     /// # Panics
     /// If it ends early or does not get ready; the message holds its log.
     #[must_use]
-    pub fn start(place: &NodePlace, data_dir: &Path, manifests: &Path, probe: &[(&str, &str)]) -> Self {
+    pub fn start(scope: &Scope, data_dir: &Path, manifests: &Path, probe: &[(&str, &str)]) -> Self {
         fs::create_dir_all(data_dir).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let node = match scope {
+            Scope::Node(place) => place.name.as_str(),
+            Scope::Machine => "machine",
+        };
         let mut settings = format!(
-            "cluster: lab\nnode: {}\ndata_dir: {}\nadmin:\n  listen: 127.0.0.1:{port}\nprobe:\n  cgroup_root: {}\n  \
-             host_netns: {}\n",
-            place.name,
+            "cluster: lab\nnode: {node}\ndata_dir: {}\nadmin:\n  listen: 127.0.0.1:{port}\nprobe:\n  aggregation: source-port\n",
             data_dir.display(),
-            place.cgroup_root.display(),
-            place.netns.display(),
         );
+        if let Scope::Node(NodePlace { netns, cgroup_root, .. }) = scope {
+            writeln!(settings, "  cgroup_root: {}\n  host_netns: {}", cgroup_root.display(), netns.display()).unwrap();
+        }
         for (key, value) in probe {
             writeln!(settings, "  {key}: {value}").unwrap();
         }
@@ -180,6 +192,19 @@ pub fn records(data_dir: &Path) -> Vec<FlowRecord> {
 #[must_use]
 pub fn millrace(data_dir: &Path, arguments: &[&str]) -> Output {
     Command::new(binary("millrace")).args(arguments).arg("--data-dir").arg(data_dir).output().unwrap()
+}
+
+/// Returns the exit code of `millrace reconcile` and its report.
+///
+/// # Panics
+/// If it prints no report.
+#[must_use]
+pub fn reconcile(data_dir: &Path) -> (Option<i32>, serde_json::Value) {
+    let output = millrace(data_dir, &["reconcile", "--json"]);
+    let report = serde_json::from_slice(&output.stdout);
+    let report =
+        report.unwrap_or_else(|error| panic!("no report ({error}): {}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), report)
 }
 
 /// Asserts that both balances of a data directory close with nothing unexplained.

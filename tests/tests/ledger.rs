@@ -4,9 +4,10 @@
 
 use std::path::Path;
 
+use flow::FlowRecord;
 use lab::{Amount, Lab, Ledger, Scenario};
 use tests::machine::{can_capture, scaled};
-use tests::product::{Product, assert_closed, records};
+use tests::product::{Product, Scope, assert_closed, records};
 use tests::truth::{differences_at_receiver, differences_at_source, differences_of_far_drops, wrong_names};
 
 const NODES: [&str; 2] = ["node-a", "node-b"];
@@ -18,7 +19,9 @@ fn run(work: &Path, scenario: &str, count: u64, older_than_the_probe: bool) -> L
     let manifests = work.join("manifests");
     lab::manifests::copy_to(&manifests).unwrap();
     let start = |lab: &Lab| -> Vec<Product> {
-        NODES.map(|node| Product::start(&lab.node(node).unwrap(), &work.join(node), &manifests, &[])).into()
+        NODES
+            .map(|node| Product::start(&Scope::Node(lab.node(node).unwrap()), &work.join(node), &manifests, &[]))
+            .into()
     };
     let mut products = if older_than_the_probe { Vec::new() } else { start(&lab) };
     let mut running = lab.start(&scenario, Amount::Count(count)).unwrap();
@@ -42,9 +45,10 @@ fn run(work: &Path, scenario: &str, count: u64, older_than_the_probe: bool) -> L
     ledger
 }
 
-fn check(scenario: &str, full: u64, older_than_the_probe: bool) {
+/// Holds the records of a scenario against its ledger and returns them; none where this machine cannot capture.
+fn check(scenario: &str, full: u64, older_than_the_probe: bool) -> Vec<FlowRecord> {
     if !can_capture(scenario) {
-        return;
+        return Vec::new();
     }
     let work = tempfile::tempdir().unwrap();
     let ledger = run(work.path(), scenario, scaled(full), older_than_the_probe);
@@ -70,11 +74,31 @@ fn check(scenario: &str, full: u64, older_than_the_probe: bool) {
         ledger.receipts.len(),
         stored.len()
     );
+    stored
+}
+
+/// Compares the fields that tell something with the golden file; `MILLRACE_REFRESH=1` writes it anew.
+fn check_fields(records: &[FlowRecord]) {
+    let (text, kinds) = tests::filled::by_kind(records);
+    for (kind, names) in &kinds {
+        if kind.starts_with("tcp established between pods") {
+            assert!(names.len() >= 32, "{kind}: only {} fields tell something: {names:?}", names.len());
+        }
+    }
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/fields.txt");
+    if std::env::var("MILLRACE_REFRESH").as_deref() == Ok("1") {
+        std::fs::create_dir_all(golden.parent().unwrap()).unwrap();
+        std::fs::write(&golden, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(&golden).unwrap_or_default(), "MILLRACE_REFRESH=1 writes it anew");
 }
 
 #[test]
 fn every_kind_of_attempt_is_recorded_once() {
-    check("everything", 10_000, false);
+    let records = check("everything", 10_000, false);
+    if !records.is_empty() {
+        check_fields(&records);
+    }
 }
 
 #[test]
