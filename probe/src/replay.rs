@@ -139,7 +139,7 @@ impl Replay {
         let (mut batch_begun, mut ledger) = (Instant::now(), Instant::now() + LEDGER_EVERY);
         let mut pace = Pace::new(self.settings.pace);
         while let Some((line, text)) = lines.next_line().map_err(|error| self.unreadable(error))? {
-            let record = match self.read(text, shift) {
+            let mut record = match self.read(text, shift) {
                 Ok(Some(record)) => record,
                 Ok(None) => continue,
                 Err(error) => {
@@ -160,6 +160,7 @@ impl Replay {
             if batch.flows.is_empty() {
                 batch_begun = Instant::now();
             }
+            self.number(&mut record);
             batch.flows.push(record);
             let old = batch_begun.elapsed() >= BATCH_AGE;
             if (old || batch.flows.len() >= BATCH_RECORDS) && self.send(&mut batch).is_err() {
@@ -204,7 +205,8 @@ impl Replay {
         Ok(anchor.map_or(0, |anchor| now - i128::from(anchor.0)))
     }
 
-    /// Reads a line and numbers its record; `None` for what is passed over.
+    /// Reads a line; `None` for what is passed over. The record has its own stream and number still: it may yet be thrown
+    /// away, if the stop comes while it waits for its time.
     fn read(&mut self, text: Option<&str>, shift: i128) -> Result<Option<RawFlow>, LineError> {
         let text = text.ok_or(LineError::TooLong)?;
         if text.trim().is_empty() {
@@ -221,16 +223,20 @@ impl Replay {
             *time = UnixMs(u64::try_from((i128::from(time.0) + shift).max(0)).unwrap_or(u64::MAX));
         }
         record.validate()?;
-        let stream = self.stream_of(&record)?;
-        stream.numbers.number(&mut record);
-        let started = stream.started.entry(account_of(&record)).or_default();
-        *started = started.saturating_add(record.counters.flows_started);
-        self.done.records += 1;
+        self.ensure_stream(record.stream.node())?;
         Ok(Some(record))
     }
 
-    fn stream_of(&mut self, record: &RawFlow) -> Result<&mut ReplayedStream, LineError> {
-        let node = record.stream.node();
+    /// Numbers and counts a record that is surely handed over: every number given is in the closing ledger record.
+    fn number(&mut self, record: &mut RawFlow) {
+        let stream = self.streams.get_mut(record.stream.node()).expect("reading the record made its stream");
+        stream.numbers.number(record);
+        let started = stream.started.entry(account_of(record)).or_default();
+        *started = started.saturating_add(record.counters.flows_started);
+        self.done.records += 1;
+    }
+
+    fn ensure_stream(&mut self, node: &str) -> Result<(), LineError> {
         if !self.streams.contains_key(node) {
             let too_many = || LineError::TooManyNodes(node.to_owned());
             if self.streams.len() >= MAX_NODES {
@@ -240,7 +246,7 @@ impl Replay {
             let numbers = Numbers::new(stream, UnixMs(self.epoch));
             self.streams.insert(node.to_owned(), ReplayedStream { numbers, started: BTreeMap::new() });
         }
-        Ok(self.streams.get_mut(node).expect("it was there, or was just put in"))
+        Ok(())
     }
 
     fn malformed(&mut self, line: u64, error: LineError) -> Result<(), ReplayError> {

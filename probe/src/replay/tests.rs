@@ -73,6 +73,32 @@ fn a_recorded_pace_waits() {
 }
 
 #[test]
+fn a_record_that_waits_when_the_stop_comes_is_not_accounted_for() {
+    let mut lines = sample(2);
+    let RawValue::Flow(mut late) = decode_raw(lines[1].as_bytes()).unwrap() else { panic!("no flow") };
+    late.end_time.0 += 600_000;
+    lines[1] = String::from_utf8(flow::wire::encode_raw(&late).unwrap()).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(lines.join("\n").as_bytes()).unwrap();
+    let settings = ReplaySettings {
+        file: file.path().to_owned(),
+        pace: ReplayPace::Recorded,
+        times: ReplayTimes::Recorded,
+        strict: true,
+    };
+    let metrics = ProbeMetrics::register(&mut prometheus_client::registry::Registry::default());
+    let (sender, mut receiver) = mpsc::channel(1_000);
+    let (stopper, stop) = channel();
+    let replay = Replay::new(settings, "c", 9, metrics, sender);
+    let thread = std::thread::spawn(move || replay.run(&stop));
+    assert_eq!(receiver.blocking_recv().unwrap().flows.len(), 1);
+    stopper.send(()).unwrap();
+    assert_eq!(thread.join().unwrap().unwrap().records, 1);
+    let closing = receiver.blocking_recv().unwrap().ledger.unwrap();
+    assert_eq!((closing.seq, closing.attempts[0].started), (1, 1));
+}
+
+#[test]
 fn malformed_lines_are_counted_with_their_place() {
     let mut lines = sample(2);
     let good = lines[0].clone();
