@@ -12,6 +12,9 @@ use tests::truth::{differences_at_receiver, differences_at_source, differences_o
 
 const NODES: [&str; 2] = ["node-a", "node-b"];
 
+/// Room for the full counts: they make more unlike flows within a minute than the tables of a node hold by default.
+const ROOM: [(&str, &str); 3] = [("max_keys", "262144"), ("max_attempts", "1048576"), ("kernel_flows", "1048576")];
+
 /// Runs a scenario with a probe on each node and returns the ledger; the records are then in `work/<node>`.
 fn run(work: &Path, scenario: &str, count: u64, older_than_the_probe: bool) -> Ledger {
     let mut lab = Lab::new(lab::Options::default()).unwrap();
@@ -20,7 +23,7 @@ fn run(work: &Path, scenario: &str, count: u64, older_than_the_probe: bool) -> L
     lab::manifests::copy_to(&manifests).unwrap();
     let start = |lab: &Lab| -> Vec<Product> {
         NODES
-            .map(|node| Product::start(&Scope::Node(lab.node(node).unwrap()), &work.join(node), &manifests, &[]))
+            .map(|node| Product::start(&Scope::Node(lab.node(node).unwrap()), &work.join(node), &manifests, &ROOM))
             .into()
     };
     let mut products = if older_than_the_probe { Vec::new() } else { start(&lab) };
