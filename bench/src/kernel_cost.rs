@@ -252,7 +252,7 @@ fn tell(all: &[Vec<Turn>], connections: u64, measured: &mut Measured) {
     measured.note("the kernel's statistics add some 40 to 50 ns to each run, the empty program's included");
 }
 
-/// Returns one row a hook that ran, the dearest first.
+/// Returns one row a hook that ran for at least one connection in a hundred, the dearest first.
 fn by_hook(turns: &[Turn]) -> Vec<Vec<String>> {
     let hooks: Vec<Hook> = turns.first().map(|turn| turn.hooks.keys().copied().collect()).unwrap_or_default();
     let of = |hook: Hook, value: fn(u64, u64, u64) -> f64| {
@@ -263,7 +263,7 @@ fn by_hook(turns: &[Turn]) -> Vec<Vec<String>> {
     };
     let mut rows: Vec<(f64, Vec<String>)> = hooks
         .into_iter()
-        .filter(|hook| turns.iter().any(|turn| turn.hooks.get(hook).is_some_and(|(runs, _)| *runs > 0)))
+        .filter(|hook| turns.iter().any(|turn| turn.hooks.get(hook).is_some_and(|(runs, _)| runs * 100 > turn.counted)))
         .map(|hook| {
             let runs = of(hook, |runs, _, counted| per(number(runs), number(counted)));
             let ns = of(hook, |runs, ns, _| per(number(ns), number(runs)));

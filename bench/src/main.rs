@@ -14,6 +14,7 @@
 mod arguments;
 mod contender;
 mod input;
+mod interrupt;
 mod kernel_cost;
 mod load;
 mod machine;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
 
 /// Runs the parts, prints each as it ends, then the summary. A missed goal is told; only a failed or lossy run is a failure.
 fn bench(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    interrupt::watch()?;
     let mut report = Report::new(machine::describe());
     report.print_head();
     for part in arguments.parts() {
@@ -60,6 +62,9 @@ fn bench(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         };
         measured.print();
         report.add(measured);
+        if interrupt::happened() {
+            break;
+        }
     }
     report.print_summary();
     if let Some(path) = &arguments.json {

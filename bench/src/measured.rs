@@ -11,6 +11,8 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
+use crate::interrupt;
+
 /// How often a running process is looked at: its memory may grow unseen only between the last look and its end.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Ticks a second of the times in `/proc/PID/stat`: `USER_HZ`, 100 on every architecture that the probe runs on.
@@ -66,8 +68,9 @@ impl Process {
     /// Looks at its memory, and says whether it has ended.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// If the kernel does not tell, or the end of everything was asked for.
     pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
+        interrupt::check()?;
         // It is left a zombie, so that its account can still be read.
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         if waitid(Id::Pid(self.pid()?), flags)? != WaitStatus::StillAlive {

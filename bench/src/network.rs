@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process;
 
 use anyhow::Context as _;
@@ -9,6 +10,9 @@ use lab::netns;
 
 /// Addresses that the server's end has: `10.94.0.1` onwards, one each 256 behind another.
 pub(crate) const MAX_ADDRESSES: u32 = 250;
+
+/// Before the process id of its maker, in the name of a namespace.
+const PREFIX: &str = "mrb";
 
 /// The client's and the server's namespace.
 #[derive(Debug)]
@@ -34,7 +38,8 @@ impl Network {
     /// # Errors
     /// If `ip` is missing or refuses.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let tag = format!("mrb{}", process::id());
+        remove_orphans()?;
+        let tag = format!("{PREFIX}{}", process::id());
         let (client, server) = (Namespace::new(format!("{tag}c"))?, Namespace::new(format!("{tag}s"))?);
         let cable = format!("link add eth0 type veth peer name eth0 netns {}\n", server.name);
         netns::ip_batch(&client.name, &cable)?;
@@ -55,6 +60,21 @@ pub(crate) fn address(n: u32, behind: &str) -> String {
     format!("10.94.{n}.1{behind}")
 }
 
+/// Removes what a run left behind that was killed.
+fn remove_orphans() -> anyhow::Result<()> {
+    for name in netns::list().context("cannot list network namespaces")? {
+        if maker(&name).is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            netns::remove(&name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the process id in the name of a namespace of ours.
+fn maker(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.strip_suffix(['c', 's'])?.parse().ok()
+}
+
 impl Namespace {
     fn new(name: String) -> anyhow::Result<Self> {
         netns::add(&name)?;
@@ -70,5 +90,19 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         // What is left has its maker's process id in its name.
         let _ = netns::remove(&self.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_names_are_ours() {
+        assert_eq!(maker("mrb42c"), Some(42));
+        assert_eq!(maker("mrb42s"), Some(42));
+        for other in ["mrb42", "mrbc", "mr-b42c", "mrbx2c", "mrt42c"] {
+            assert_eq!(maker(other), None, "{other}");
+        }
     }
 }

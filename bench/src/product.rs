@@ -32,7 +32,7 @@ pub(crate) fn binary(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(beside)
 }
 
-/// Returns a command with nothing of the caller's settings in its environment, that says only what is wrong.
+/// Returns a command with nothing of the caller's settings in its environment, that says only what failed.
 pub(crate) fn command(binary: &Path) -> Command {
     let mut command = Command::new(binary);
     for (name, _) in env::vars_os() {
@@ -40,6 +40,6 @@ pub(crate) fn command(binary: &Path) -> Command {
             command.env_remove(name);
         }
     }
-    command.args(["--log-level", "warn"]).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(["--log-level", "error"]).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
