@@ -3,7 +3,7 @@
 //! No engine judges policies in this build: where one would have to, the verdict is `unknown: no_policy_engine`. What
 //! needs no policy is told all the same: that nothing judges at an end, and what every implementation lets through.
 
-use flow::{Assessment, JudgedFlow, Judgement, Seen, Unknown, Verdict, assess};
+use flow::{JudgedFlow, Judgement, Unknown, Verdict};
 
 use crate::join::{Joined, Party};
 
@@ -14,19 +14,7 @@ pub const NODE_TO_OWN_POD: &str = "node_to_own_pod";
 #[must_use]
 pub fn judge(joined: Joined) -> JudgedFlow {
     let judgement = judgement(&joined);
-    let verdict = Verdict::both(judgement.egress, judgement.ingress);
-    let Assessment { action, enforcement, evidence, mut unknown_because } =
-        assess(Seen::from(&joined.flow.raw), verdict);
-    unknown_because.extend(&joined.flow.unknown_because);
-    for end in [judgement.egress, judgement.ingress] {
-        match end {
-            Verdict::Unknown(why) => unknown_because.push(why),
-            Verdict::Allow | Verdict::Deny | Verdict::None => {}
-        }
-    }
-    unknown_because.sort_unstable();
-    unknown_because.dedup();
-    JudgedFlow { joined: joined.flow, judgement, action, enforcement, evidence, unknown_because }
+    JudgedFlow::new(joined.flow, judgement)
 }
 
 fn judgement(joined: &Joined) -> Judgement {
