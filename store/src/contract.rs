@@ -16,7 +16,6 @@ use std::sync::Arc;
 use flow::FlowRecord;
 
 use crate::document::{Answer, Document};
-use crate::normal::normal;
 use crate::query::{FlowPage, FlowQuery};
 use crate::{Counting, FlowStore};
 
@@ -95,7 +94,7 @@ fn everything() -> FlowQuery {
 /// Compares two sets of records in their normal form, whatever their order.
 fn assert_same(found: &[FlowRecord], expected: &[FlowRecord], what: &str) {
     let sorted = |records: &[FlowRecord]| {
-        let mut records: Vec<_> = records.iter().cloned().map(normal).collect();
+        let mut records: Vec<_> = records.iter().cloned().map(FlowRecord::normal_form).collect();
         records.sort_by_key(|record| (record.stream.clone(), record.seq));
         records
     };

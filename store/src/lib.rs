@@ -15,7 +15,6 @@ pub mod document;
 pub mod entry;
 pub mod error;
 pub mod filter;
-pub mod normal;
 pub mod query;
 pub mod sqlite;
 

@@ -109,5 +109,5 @@ async fn fields(store: &SqliteStore, input: &Input) -> anyhow::Result<Vec<String
 
 fn same(stored: &FlowRecord, expected: &FlowRecord) -> bool {
     let numbered = FlowRecord { stream: stored.stream.clone(), seq: stored.seq, ..expected.clone() };
-    store::normal::normal(stored.clone()) == store::normal::normal(numbered)
+    stored.clone().normal_form() == numbered.normal_form()
 }
