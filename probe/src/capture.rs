@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use flow::Predecessor;
-use service::health::Heartbeat;
+use service::health::{Condition, Heartbeat};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -62,6 +62,9 @@ pub(crate) struct Capture {
     pub(crate) cgroup_mount: PathBuf,
     pub(crate) scan_interval: Duration,
     pub(crate) predecessor: Option<Predecessor>,
+    pub(crate) condition: Condition,
+    /// Names of the hooks that the kernel refuses.
+    pub(crate) refused: Vec<&'static str>,
     pub(crate) heartbeat: Heartbeat,
 }
 
@@ -81,6 +84,7 @@ impl Capture {
     /// everything, close the account.
     pub(crate) fn run(mut self, stop: &Receiver<()>) {
         let mut looks = self.learn_what_is_there();
+        self.say_ready();
         let now = Instant::now();
         let mut duties = Duties { totals: now, scan: now + self.scan_interval, ledger: now };
         let mut pause = Duration::ZERO;
@@ -101,6 +105,16 @@ impl Capture {
         }
         self.finish(&mut looks);
         self.heartbeat.done();
+    }
+
+    /// Says that it is ready: from now on everything is seen. Not sooner, as bytes that pass an old connection before
+    /// the first scan are never told.
+    fn say_ready(&self) {
+        if self.refused.is_empty() {
+            self.condition.ready();
+        } else {
+            self.condition.degraded(format!("the kernel refuses {}", self.refused.join(", ")));
+        }
     }
 
     /// Learns the cgroups, pods and sockets that are older than the probe.

@@ -118,7 +118,7 @@ pub async fn run<P: Producer>(
     let condition = health.condition(CONDITION);
     let work: Box<dyn FnOnce() -> Result<Option<Replayed>, ReplayError> + Send> = match settings.source {
         Source::Kernel(kernel) => {
-            let capture = start_capture(&kernel, &stream, predecessor, metrics, sender, health, &condition)?;
+            let capture = start_capture(&kernel, &stream, predecessor, metrics, sender, health, condition)?;
             Box::new(move || {
                 capture.run(&asked);
                 Ok(None)
@@ -181,7 +181,7 @@ fn start_capture(
     metrics: ProbeMetrics,
     out: mpsc::Sender<Batch>,
     health: &Health,
-    condition: &Condition,
+    condition: Condition,
 ) -> Result<Capture, ProbeError> {
     let mount = cgroup2_mount().unwrap_or_else(|| PathBuf::from("/sys/fs/cgroup"));
     let host_netns = host_netns(settings.host_netns.as_deref())?;
@@ -206,11 +206,6 @@ fn start_capture(
         }
     }
     set(&metrics.hooks_refused, refused.len() as u64);
-    if refused.is_empty() {
-        condition.ready();
-    } else {
-        condition.degraded(format!("the kernel refuses {}", refused.join(", ")));
-    }
     let rules = AdmitRules {
         own_pid: std::process::id(),
         keep_loopback: settings.keep_loopback,
@@ -230,6 +225,8 @@ fn start_capture(
         cgroup_mount: mount,
         scan_interval: settings.scan_interval,
         predecessor,
+        condition,
+        refused,
         heartbeat: health.liveness("probe", STUCK_AFTER),
     })
 }

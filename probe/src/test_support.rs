@@ -339,6 +339,7 @@ impl Socket {
             tuple: self.tuple,
             side: self.side,
             listening: false,
+            preexisting: self.preexisting,
             owner: self.owner.clone(),
             totals: self.totals,
         }

@@ -11,15 +11,13 @@ use super::{Attempts, Desk};
 use crate::kernel::event::ScannedSocket;
 use crate::window::Delta;
 
-/// How long a socket that the first scan found waits for an event that says it is new after all: one made between the
-/// hooks and the scan, whose event is still in the ring.
-const NEWBORN_MS: u64 = 1_500;
 /// Listening ports kept, to tell the side of connections older than the probe.
 const MAX_LISTENERS: usize = 65_536;
 
 impl Attempts {
-    /// Takes in a scan. The first one makes attempts of the connections it finds; later ones only bring totals: what
-    /// they find and the table does not hold was left out, or its events are still on their way.
+    /// Takes in a scan. The first one makes attempts of the connections that it finds older than the probe; one made
+    /// between the hooks and the scan has its event in the ring. Later scans only bring totals: what they find and the
+    /// table does not hold was left out, or its events are still on their way.
     pub fn scanned(&mut self, sockets: &[ScannedSocket], first: bool, desk: &mut Desk<'_>) {
         for socket in sockets {
             desk.identities.learn(&socket.place, socket.tuple.local_ip, socket.at);
@@ -39,14 +37,14 @@ impl Attempts {
                     }
                     self.total(id, &socket.totals, desk);
                 }
-                None if first => self.found(socket, desk),
+                None if first && socket.preexisting => self.found(socket, desk),
                 None => {}
             }
         }
     }
 
     fn found(&mut self, socket: &ScannedSocket, desk: &mut Desk<'_>) {
-        let ScannedSocket { at, place, tuple, side, owner, totals, listening: _ } = socket;
+        let ScannedSocket { at, place, tuple, side, owner, totals, listening: _, preexisting: _ } = socket;
         let Ok(local) = admit(&self.rules, desk.identities, place, tuple, owner.as_ref()) else { return };
         let side = self.side_of(*side, true, place, tuple);
         let attempt = Attempt {
@@ -63,7 +61,7 @@ impl Attempts {
             started: *at,
             start_wall: desk.clock.wall(*at),
             account: None,
-            state: State::Held { until: at.plus_ms(NEWBORN_MS), outcome: Outcome::Preexisting },
+            state: State::Undecided,
             stalled: false,
             over: false,
             shown: false,
@@ -79,6 +77,7 @@ impl Attempts {
             deadline: None,
         };
         if let Some(id) = self.insert(attempt, desk) {
+            self.decide(id, Outcome::Preexisting, desk);
             self.plan(id, desk.now);
         }
     }

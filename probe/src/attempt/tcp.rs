@@ -25,7 +25,7 @@ impl Attempts {
         }
         let known = self.find_tcp(&event.place, &event.tuple);
         let id = match known {
-            Some(id) if counted && self.table.get(id).is_some_and(|a| a.account.is_some()) => {
+            Some(id) if counted => {
                 self.supersede(id, desk);
                 None
             }
@@ -33,22 +33,7 @@ impl Attempts {
             None => None,
         };
         match id {
-            Some(id) => {
-                if counted && let Some(attempt) = self.table.get_mut(id) {
-                    // A scan found it before its event was read: it is no old socket after all.
-                    if let Some(key) = attempt.key.take() {
-                        desk.windows.leave(key, attempt.start_wall);
-                    }
-                    attempt.account = Some(account);
-                    attempt.state = State::Undecided;
-                    attempt.seen = TcpTotals::default();
-                    attempt.side = event.side;
-                    attempt.started = event.started;
-                    attempt.start_wall = desk.clock.wall(event.started);
-                    attempt.owner = attempt.owner.take().or_else(|| event.owner.clone().map(Arc::new));
-                }
-                self.change(id, event, desk);
-            }
+            Some(id) => self.change(id, event, desk),
             None => self.begin_tcp(event, counted, desk),
         }
     }

@@ -81,6 +81,7 @@ pub(super) fn scanned(bytes: &[u8]) -> Result<ScannedSocket, UnreadableEvent> {
         tuple: tuple(bytes)?,
         side: side(bytes)?,
         listening: flags & LISTENING != 0,
+        preexisting: flags & PREEXISTING != 0,
         owner: owner(bytes, flags)?,
         totals: totals(bytes)?,
     })

@@ -254,6 +254,8 @@ pub struct ScannedSocket {
     pub side: Side,
     /// True for a TCP listener or a bound, unconnected UDP socket.
     pub listening: bool,
+    /// True if it is older than the probe; else its own events tell of it, or have been told already.
+    pub preexisting: bool,
     /// A process that has it open.
     pub owner: Option<Owner>,
     /// The totals (TCP).

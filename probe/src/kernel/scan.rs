@@ -1,7 +1,9 @@
 //! The sockets that processes have open: those older than the probe, and the totals of connections that stay open.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::io::Read;
+use std::ops::RangeInclusive;
 
 use aya::Ebpf;
 use aya::programs::Program;
@@ -18,7 +20,7 @@ pub(super) fn scan(programs: &mut Ebpf) -> Result<Vec<ScannedSocket>, KernelErro
     let bytes = read(programs).map_err(KernelError::Scan)?;
     let lines = bytes.chunks_exact(size_of::<SocketReportBytes>());
     let sockets = lines.filter_map(|line| bytes::scanned(line).ok()).collect();
-    Ok(resolve(sockets))
+    Ok(resolve(sockets, &chosen_ports()))
 }
 
 fn read(programs: &mut Ebpf) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
@@ -32,9 +34,22 @@ fn read(programs: &mut Ebpf) -> Result<Vec<u8>, Box<dyn std::error::Error + Send
     Ok(bytes)
 }
 
+/// Returns the ports that the kernel chooses from for who connects. Every namespace has its own setting; nearly all keep
+/// what the kernel set, and so does the answer where it cannot be read.
+fn chosen_ports() -> RangeInclusive<u16> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ports = text.split_whitespace().map_while(|word| word.parse().ok());
+    match (ports.next(), ports.next()) {
+        (Some(first), Some(last)) => first..=last,
+        _ => 32_768..=60_999,
+    }
+}
+
 /// Drops further descriptors of a socket already listed, and tells which side a TCP connection is where the kernel
-/// could not: with a listener on its local port it is the receiver; as the far end of a receiver it is the initiator.
-fn resolve(mut sockets: Vec<ScannedSocket>) -> Vec<ScannedSocket> {
+/// could not: with a listener on its local port it is the receiver; as the far end of a receiver it is the initiator,
+/// and so it is from a port that the kernel chooses and nobody listens on. From another port, as that of a listener
+/// that is gone, it stays unknown.
+fn resolve(mut sockets: Vec<ScannedSocket>, chosen: &RangeInclusive<u16>) -> Vec<ScannedSocket> {
     let mut seen = HashSet::new();
     sockets.retain(|s| s.place.cookie == 0 || seen.insert(s.place.cookie));
     let tcp = |s: &ScannedSocket| s.tuple.protocol == Protocol::TCP;
@@ -52,6 +67,7 @@ fn resolve(mut sockets: Vec<ScannedSocket>) -> Vec<ScannedSocket> {
         s.side = match sides.get(&(remote_ip, remote_port, local_ip, local_port)) {
             Some(Side::Receiver) => Side::Initiator,
             Some(Side::Initiator) => Side::Receiver,
+            Some(Side::Unknown) | None if chosen.contains(&local_port) => Side::Initiator,
             Some(Side::Unknown) | None => Side::Unknown,
         };
     }
@@ -62,6 +78,8 @@ fn resolve(mut sockets: Vec<ScannedSocket>) -> Vec<ScannedSocket> {
 mod tests {
     use super::*;
     use crate::kernel::event::{KernelNs, SocketPlace, SocketTuple, TcpTotals};
+
+    const CHOSEN: RangeInclusive<u16> = 32_768..=60_999;
 
     fn socket(cookie: u64, netns: u32, local_port: u16, remote_port: u16, listening: bool) -> ScannedSocket {
         let ip = |port: u16| if port < 1024 { "10.0.0.2" } else { "10.0.0.1" }.parse().unwrap();
@@ -77,6 +95,7 @@ mod tests {
             },
             side: Side::Unknown,
             listening,
+            preexisting: true,
             owner: None,
             totals: TcpTotals::default(),
         }
@@ -84,25 +103,34 @@ mod tests {
 
     #[test]
     fn a_socket_open_twice_is_listed_once() {
-        let sockets = resolve(vec![socket(5, 1, 5000, 80, false), socket(5, 1, 5000, 80, false)]);
+        let sockets = resolve(vec![socket(5, 1, 5000, 80, false), socket(5, 1, 5000, 80, false)], &CHOSEN);
         assert_eq!(sockets.len(), 1);
     }
 
     #[test]
-    fn a_listener_tells_the_receiver_and_the_receiver_tells_the_initiator() {
-        let sockets = resolve(vec![
-            socket(1, 2, 80, 0, true),
-            socket(2, 2, 80, 5000, false),
-            socket(3, 1, 5000, 80, false),
-            socket(4, 1, 5001, 443, false),
-        ]);
+    fn listeners_far_ends_and_chosen_ports_tell_the_side() {
+        let sockets = resolve(
+            vec![
+                socket(1, 2, 80, 0, true),
+                socket(2, 2, 80, 5000, false),
+                socket(3, 1, 5000, 80, false),
+                socket(4, 1, 5001, 443, false),
+                socket(5, 1, 40_000, 443, false),
+                socket(6, 1, 40_001, 0, true),
+                socket(7, 1, 40_001, 443, false),
+            ],
+            &CHOSEN,
+        );
         let sides: Vec<Side> = sockets.iter().map(|s| s.side).collect();
-        assert_eq!(sides[1..], [Side::Receiver, Side::Initiator, Side::Unknown]);
+        assert_eq!(
+            sides[1..],
+            [Side::Receiver, Side::Initiator, Side::Unknown, Side::Initiator, Side::Receiver, Side::Receiver]
+        );
     }
 
     #[test]
     fn a_listener_of_another_namespace_tells_nothing() {
-        let sockets = resolve(vec![socket(1, 9, 80, 0, true), socket(2, 2, 80, 5000, false)]);
+        let sockets = resolve(vec![socket(1, 9, 80, 0, true), socket(2, 2, 80, 5000, false)], &CHOSEN);
         assert_eq!(sockets[1].side, Side::Unknown);
     }
 }

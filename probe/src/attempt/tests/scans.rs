@@ -15,6 +15,29 @@ fn sockets_older_than_the_probe_start_nothing_and_tell_what_came_since() {
 }
 
 #[test]
+fn an_old_socket_that_ends_right_after_the_scan_is_preexisting() {
+    let (mut world, mut s) = (World::new(), socket(1, 0).carrying(1_000, 1_000));
+    s.preexisting = true;
+    world.scan(0, true, &[s.scanned(0)]);
+    s.carry(1_500, 1_100);
+    world.tell(s.closed(10)).expect(&["src preexisting tcp 10.0.0.1>10.0.0.2:80 1/0/1/0 500+100"]);
+}
+
+#[test]
+fn a_socket_whose_end_was_lost_starts_anew_when_it_connects_again() {
+    let (mut world, mut s) = (World::new(), socket(1, 0).carrying(1_000, 1_000));
+    s.preexisting = true;
+    world.scan(0, true, &[s.scanned(0)]);
+    let mut again = socket(1, 2_000).carrying(10, 20);
+    world.until(2_000).tell(again.established(2_000)).tell(again.closed(2_100)).until(4_000);
+    world.expect(&[
+        "src preexisting tcp 10.0.0.1>10.0.0.2:80 1/0/0/0 0+0",
+        "src preexisting tcp 10.0.0.1>10.0.0.2:80 1/0/1/0 0+0",
+        "src established tcp 10.0.0.1>10.0.0.2:80 1/1/1/0 10+20",
+    ]);
+}
+
+#[test]
 fn an_old_socket_that_no_scan_found_shows_when_it_ends() {
     let (mut world, mut s) = (World::new(), socket(1, 0).carrying(1_000, 1_000));
     s.preexisting = true;
@@ -22,7 +45,7 @@ fn an_old_socket_that_no_scan_found_shows_when_it_ends() {
 }
 
 #[test]
-fn a_socket_that_the_scan_found_before_its_event_is_new_after_all() {
+fn a_socket_made_between_the_hooks_and_the_scan_is_told_by_its_own_events() {
     let (mut world, mut s) = (World::new(), socket(1, 0));
     let scanned = s.scanned(1);
     s.carry(10, 20);
@@ -59,12 +82,12 @@ fn a_later_scan_makes_nothing_of_what_is_not_known() {
 fn listeners_tell_the_side_of_old_connections() {
     let mut world = World::new();
     let mut b = socket(1, 0).accepted(2).carrying(1, 1);
-    b.side = Side::Unknown;
+    (b.side, b.preexisting) = (Side::Unknown, true);
     let mut listener = b.scanned(0);
     (listener.listening, listener.tuple.remote_ip, listener.tuple.remote_port) = (true, ip("0.0.0.0"), 0);
     listener.place.cookie = 3;
     let mut unknown = socket(9, 0);
-    unknown.side = Side::Unknown;
+    (unknown.side, unknown.preexisting) = (Side::Unknown, true);
     world.scan(0, true, &[b.scanned(0), listener, unknown.scanned(0)]).until(3_000);
     let records = world.expect(&[
         "dst preexisting tcp 10.0.0.1>10.0.0.2:80 1/0/0/0 0+0",
