@@ -71,6 +71,32 @@ impl Delivered {
     pub fn position(&self) -> Position {
         Position { topic: Arc::clone(&self.record.topic), partition: self.partition, offset: self.offset }
     }
+
+    /// Makes a record that carries this one's value and time to another topic, under another key and other headers.
+    ///
+    /// A value of nearly the largest size and the new headers together may be too much: the end of the value gives way,
+    /// and a last header, named `cut_from`, says in decimal digits how many bytes it had.
+    pub fn set_aside(
+        &self,
+        topic: &Arc<str>,
+        key: impl Into<Bytes>,
+        headers: impl IntoIterator<Item = (&'static str, String)>,
+        cut_from: &'static str,
+    ) -> Record {
+        let mut record = Record {
+            topic: Arc::clone(topic),
+            key: key.into(),
+            headers: headers.into_iter().map(|(name, value)| Header::new(name, value)).collect(),
+            value: self.record.value.clone(),
+            timestamp_ms: self.record.timestamp_ms,
+        };
+        if record.size() > MAX_RECORD_BYTES {
+            record.headers.push(Header::new(cut_from, record.value.len().to_string()));
+            let surplus = record.size() - MAX_RECORD_BYTES;
+            record.value.truncate(record.value.len().saturating_sub(surplus));
+        }
+        record
+    }
 }
 
 /// Where one record lies.
@@ -94,4 +120,25 @@ pub struct Resume {
     pub partition: u32,
     /// The offset of the next record to read.
     pub next: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_aside_fits_whatever_its_size() {
+        for bytes in [0, MAX_RECORD_BYTES - 300, MAX_RECORD_BYTES - 10, MAX_RECORD_BYTES] {
+            let value = vec![b'x'; bytes].into();
+            let record = Record { topic: "from".into(), key: "k".into(), headers: Vec::new(), value, timestamp_ms: 7 };
+            let message = Delivered { partition: 3, offset: 9, record };
+            let aside = message.set_aside(&"aside".into(), "key", [("why", "no json".to_owned())], "cut_from");
+            assert_eq!((&*aside.topic, &*aside.key, aside.timestamp_ms), ("aside", &b"key"[..], 7));
+            assert_eq!(aside.header("why"), Some(&b"no json"[..]));
+            assert!(aside.size() <= MAX_RECORD_BYTES);
+            let cut = aside.value.len() < bytes;
+            assert_eq!(cut, bytes > MAX_RECORD_BYTES - 13);
+            assert_eq!(aside.header("cut_from"), cut.then(|| bytes.to_string()).as_deref().map(str::as_bytes));
+        }
+    }
 }

@@ -3,93 +3,9 @@
 
 use std::sync::Arc;
 
-use bus::{Delivered, Header, MAX_RECORD_BYTES, Record};
+use bus::{Delivered, Record};
 use flow::RecordId;
-use flow::wire::Headers;
-use service::metrics::Label;
-
-/// The topic, unless another is named.
-pub const DEFAULT_TOPIC: &str = "millrace.dead-letters.v1";
-/// Header: which stage gave the message up.
-pub const STAGE: &str = "stage";
-/// Header: why, as a keyword.
-pub const REASON: &str = "reason";
-/// Header: why, in words, with the place.
-pub const DETAIL: &str = "detail";
-/// Header: topic of the message.
-pub const TOPIC: &str = "topic";
-/// Header: partition of the message, in decimal digits.
-pub const PARTITION: &str = "partition";
-/// Header: offset of the message, in decimal digits.
-pub const OFFSET: &str = "offset";
-/// Header: bytes of the message's value, there only if the value had to be cut.
-pub const CUT_FROM: &str = "cut_from";
-/// What the stage is called.
-pub const ENRICHER: &str = "enricher";
-
-/// Details longer than this are cut, in bytes: they quote the message.
-const MAX_DETAIL_BYTES: usize = 1024;
-
-/// Why a message gives no record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// Its headers give no identity: it is outside the balance.
-    Foreign,
-    /// It is longer than any value.
-    TooLong,
-    /// It is no JSON of the right shape.
-    Form,
-    /// It is of another or an unknown format.
-    Schema,
-    /// It is well formed and says something that cannot be.
-    Invalid,
-    /// It says another identity than its headers.
-    Identity,
-    /// Its time cannot be right: too far ahead of the bus, or older than anything that is kept.
-    TimeSuspect,
-    /// The record that it gives is longer than a message may be.
-    ResultTooLong,
-}
-
-impl Label for Reason {
-    const NAME: &'static str = "reason";
-    const ALL: &'static [Self] = &[
-        Self::Foreign,
-        Self::TooLong,
-        Self::Form,
-        Self::Schema,
-        Self::Invalid,
-        Self::Identity,
-        Self::TimeSuspect,
-        Self::ResultTooLong,
-    ];
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Foreign => "foreign",
-            Self::TooLong => "too_long",
-            Self::Form => "form",
-            Self::Schema => "schema",
-            Self::Invalid => "invalid",
-            Self::Identity => "identity",
-            Self::TimeSuspect => "time_suspect",
-            Self::ResultTooLong => "result_too_long",
-        }
-    }
-}
-
-impl From<&flow::wire::DecodeError> for Reason {
-    fn from(error: &flow::wire::DecodeError) -> Self {
-        use flow::wire::DecodeError;
-        match error {
-            DecodeError::TooLong { .. } => Self::TooLong,
-            DecodeError::Form { .. } => Self::Form,
-            DecodeError::NoSchema | DecodeError::UnexpectedSchema { .. } => Self::Schema,
-            DecodeError::Invalid(_) => Self::Invalid,
-            DecodeError::Identity { .. } => Self::Identity,
-        }
-    }
-}
+use flow::wire::dead_letter::{CUT_FROM, LetterHeaders, Place, Reason, Stage};
 
 /// Makes the dead letter of a message. Its key is the stream, as everywhere; a foreign one has none.
 #[must_use]
@@ -100,42 +16,25 @@ pub fn dead_letter(
     reason: Reason,
     detail: &str,
 ) -> Record {
-    let mut headers = vec![
-        Header::new(STAGE, ENRICHER),
-        Header::new(REASON, reason.label()),
-        Header::new(DETAIL, shortened(detail).to_owned()),
-        Header::new(TOPIC, message.record.topic.to_string()),
-        Header::new(PARTITION, message.partition.to_string()),
-        Header::new(OFFSET, message.offset.to_string()),
-    ];
-    let key = id.map_or_else(String::new, |id| id.stream.to_string());
-    if let Some(id) = id {
-        headers.push(Header::new(Headers::STREAM, key.clone()));
-        headers.push(Header::new(Headers::SEQ, id.seq.to_string()));
-    }
-    let mut record = Record {
-        topic: Arc::clone(topic),
-        key: key.into(),
-        headers,
-        value: message.record.value.clone(),
-        timestamp_ms: message.record.timestamp_ms,
+    let headers = LetterHeaders {
+        stage: Stage::Enricher,
+        reason: reason.label().to_owned(),
+        detail: detail.to_owned(),
+        place: Some(Place {
+            topic: message.record.topic.to_string(),
+            partition: message.partition,
+            offset: message.offset,
+        }),
+        id: id.cloned(),
     };
-    if record.size() > MAX_RECORD_BYTES {
-        // A value of nearly the largest size and our headers together are too much: the end of the value gives way.
-        record.headers.push(Header::new(CUT_FROM, record.value.len().to_string()));
-        let surplus = record.size() - MAX_RECORD_BYTES;
-        record.value.truncate(record.value.len().saturating_sub(surplus));
-    }
-    record
-}
-
-fn shortened(detail: &str) -> &str {
-    let end = (0..=detail.len().min(MAX_DETAIL_BYTES)).rev().find(|end| detail.is_char_boundary(*end));
-    &detail[..end.unwrap_or(0)]
+    let key = id.map_or_else(String::new, |id| id.stream.to_string());
+    message.set_aside(topic, key, headers.pairs(), CUT_FROM)
 }
 
 #[cfg(test)]
 mod tests {
+    use bus::MAX_RECORD_BYTES;
+
     use super::*;
 
     fn message(value: Vec<u8>) -> Delivered {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bus::{Delivered, Header, MAX_RECORD_BYTES, Record};
 use cluster::History;
+use flow::wire::dead_letter::Reason;
 use flow::wire::{self, DecodeError, Headers, RawValue};
 use flow::{FlowRecord, RawFlow, RecordId, Schema, Unknown};
 
-use crate::dead_letter::{Reason, dead_letter};
+use crate::dead_letter::dead_letter;
 use crate::join::join;
 use crate::judge::judge;
 

@@ -1,13 +1,13 @@
 //! All metrics of the enricher.
 
 use flow::Unknown;
+use flow::wire::dead_letter::Reason;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use service::metrics::{ByLabel, Label};
 
-use crate::dead_letter::Reason;
 use crate::enrich::Outcome;
 
 /// The name of the component in metric names.
@@ -64,13 +64,35 @@ impl Label for Because {
     }
 }
 
+/// Label `reason`: why a message became a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeadBecause(pub Reason);
+
+impl Label for DeadBecause {
+    const NAME: &'static str = "reason";
+    const ALL: &'static [Self] = &[
+        Self(Reason::Foreign),
+        Self(Reason::TooLong),
+        Self(Reason::Form),
+        Self(Reason::Schema),
+        Self(Reason::Invalid),
+        Self(Reason::Identity),
+        Self(Reason::TimeSuspect),
+        Self(Reason::ResultTooLong),
+    ];
+
+    fn label(&self) -> &'static str {
+        self.0.label()
+    }
+}
+
 /// The metrics. Clones are the same metrics.
 #[derive(Debug, Clone)]
 pub struct EnricherMetrics {
     /// Messages of the raw topic by what came of them.
     pub records: ByLabel<Kind, Counter>,
     /// Dead letters by reason.
-    pub dead_letters: ByLabel<Reason, Counter>,
+    pub dead_letters: ByLabel<DeadBecause, Counter>,
     /// Flow records by what they could not tell; one may count several times.
     pub unknown: ByLabel<Because, Counter>,
     /// From a batch read to its offsets committed.
@@ -143,7 +165,7 @@ impl EnricherMetrics {
             }
             Outcome::DeadLetter(reason) => {
                 self.records.of(Kind::DeadLetter).inc();
-                self.dead_letters.of(*reason).inc();
+                self.dead_letters.of(DeadBecause(*reason)).inc();
             }
         }
     }

@@ -9,7 +9,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service::settings::{Period, Problems};
 
-use crate::dead_letter;
 use crate::enrich::Rules;
 use crate::folder::FolderSettings;
 
@@ -119,7 +118,7 @@ impl EnricherSettings {
                 problems,
                 "enricher.dead_letter_topic",
                 dead_letter_topic,
-                dead_letter::DEFAULT_TOPIC,
+                flow::contract::DEAD_LETTER_TOPIC,
             )
             .into(),
         }

@@ -13,10 +13,10 @@ use cluster::objects::{
     ServiceType, SliceEndpoint, TargetPort,
 };
 use cluster::{History, Objects, PrivateRanges, Snapshot};
-use enricher::dead_letter::Reason;
 use enricher::enrich::{Outcome, Rules, enrich};
 use enricher::join::join;
 use flow::test_support::{Case, CaseEndpoint, CaseService, Fate, Topic, load_cases};
+use flow::wire::dead_letter::Reason;
 use flow::{Endpoint, EndpointType, Protocol, UnixMs, Unknown};
 
 fn meta(namespace: Option<&str>, name: &str, labels: &[String]) -> Meta {

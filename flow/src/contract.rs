@@ -13,6 +13,8 @@ use crate::{FlowRecord, LedgerRecord, RawFlow, Schema};
 pub const RAW_TOPIC: &str = "millrace.flows.raw.v1";
 /// Topic of flow records and ledgers, by default.
 pub const ENRICHED_TOPIC: &str = "millrace.flows.enriched.v1";
+/// Topic of dead letters, by default.
+pub const DEAD_LETTER_TOPIC: &str = "millrace.dead-letters.v1";
 
 /// Returns the JSON Schema (draft 2020-12) of a format.
 #[must_use]

@@ -4,8 +4,9 @@
 //! (`raw-flow/1`, `ledger/1`) and the enriched topic (`flow/1`, `ledger/1`). Reading is strict about what is known (types
 //! and the invariants of [`crate::validate`]) and deaf to what is not: unknown fields are skipped, so that readers keep
 //! working when a writer adds one. A value that cannot be read keeps its identity by its [`Headers`] and becomes a dead
-//! letter; one without usable headers is *foreign*.
+//! letter ([`dead_letter`]); one without usable headers is *foreign*.
 
+pub mod dead_letter;
 mod error;
 mod headers;
 

@@ -13,11 +13,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use flow::wire::dead_letter::Reason;
 use flow::{LedgerRecord, Predecessor, Stream, UnixMs};
-use service::metrics::Label;
 use store::{Entry, EntryKind, Quantities};
 
-use crate::dead_letter::{self, Content, Reason};
+use crate::dead_letter::{self, Content};
 
 use interval::{AccountKey, Interval, account_of};
 use report::{Account, AttemptBalance, End, Finding, MAX_LISTED, RecordBalance, StreamReport, Window, protocol_name};

@@ -3,100 +3,11 @@
 
 use std::sync::Arc;
 
-use bus::{Delivered, Header, MAX_RECORD_BYTES, Record};
-use flow::wire::{self, EnrichedValue, Headers, RawValue};
+use bus::{Delivered, Record};
+use flow::wire::dead_letter::{CUT_FROM, LetterHeaders, Place, Reason, Stage};
+use flow::wire::{self, EnrichedValue, RawValue};
 use flow::{LedgerRecord, RecordId, Stream, UnixMs};
-use service::metrics::Label;
-use store::{DeadLetter, Quantities, Stage};
-
-/// The topic, unless another is named.
-pub const DEFAULT_TOPIC: &str = "millrace.dead-letters.v1";
-
-/// Headers of a dead letter, beside the identity's.
-mod header {
-    /// Which stage gave the message up.
-    pub(super) const STAGE: &str = "stage";
-    /// Why, as a keyword.
-    pub(super) const REASON: &str = "reason";
-    /// Why, in words, with the place.
-    pub(super) const DETAIL: &str = "detail";
-    /// Topic of the message.
-    pub(super) const TOPIC: &str = "topic";
-    /// Partition of the message, in decimal digits.
-    pub(super) const PARTITION: &str = "partition";
-    /// Offset of the message, in decimal digits.
-    pub(super) const OFFSET: &str = "offset";
-    /// Bytes of the message's value, there only if the value had to be cut.
-    pub(super) const CUT_FROM: &str = "cut_from";
-}
-
-/// Details and names longer than this are cut, in bytes: they quote the message.
-const MAX_TEXT_BYTES: usize = 1024;
-
-/// Why a message gives no document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// Its headers give no identity: it is outside the balance.
-    Foreign,
-    /// It is longer than any value.
-    TooLong,
-    /// It is no JSON of the right shape.
-    Form,
-    /// It is of another or an unknown format.
-    Schema,
-    /// It is well formed and says something that cannot be.
-    Invalid,
-    /// It says another identity than its headers.
-    Identity,
-    /// Its time cannot be right: too far ahead, or older than anything that is kept.
-    TimeSuspect,
-    /// The store will never take it.
-    Rejected,
-    /// A record with other quantities is stored under its identity.
-    Conflict,
-}
-
-impl Label for Reason {
-    const NAME: &'static str = "reason";
-    const ALL: &'static [Self] = &[
-        Self::Foreign,
-        Self::TooLong,
-        Self::Form,
-        Self::Schema,
-        Self::Invalid,
-        Self::Identity,
-        Self::TimeSuspect,
-        Self::Rejected,
-        Self::Conflict,
-    ];
-
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Foreign => "foreign",
-            Self::TooLong => "too_long",
-            Self::Form => "form",
-            Self::Schema => "schema",
-            Self::Invalid => "invalid",
-            Self::Identity => "identity",
-            Self::TimeSuspect => "time_suspect",
-            Self::Rejected => "rejected",
-            Self::Conflict => "conflict",
-        }
-    }
-}
-
-impl From<&wire::DecodeError> for Reason {
-    fn from(error: &wire::DecodeError) -> Self {
-        use wire::DecodeError;
-        match error {
-            DecodeError::TooLong { .. } => Self::TooLong,
-            DecodeError::Form { .. } => Self::Form,
-            DecodeError::NoSchema | DecodeError::UnexpectedSchema { .. } => Self::Schema,
-            DecodeError::Invalid(_) => Self::Invalid,
-            DecodeError::Identity { .. } => Self::Identity,
-        }
-    }
-}
+use store::{DeadLetter, Quantities};
 
 /// Makes the message for the topic of dead letters. Its key is the stream, as everywhere; a foreign one has none.
 #[must_use]
@@ -107,33 +18,19 @@ pub fn message_of(
     reason: Reason,
     detail: &str,
 ) -> Record {
-    let mut headers = vec![
-        Header::new(header::STAGE, Stage::Indexer.label()),
-        Header::new(header::REASON, reason.label()),
-        Header::new(header::DETAIL, shortened(detail).to_owned()),
-        Header::new(header::TOPIC, message.record.topic.to_string()),
-        Header::new(header::PARTITION, message.partition.to_string()),
-        Header::new(header::OFFSET, message.offset.to_string()),
-    ];
-    let key = id.map_or_else(String::new, |id| id.stream.to_string());
-    if let Some(id) = id {
-        headers.push(Header::new(Headers::STREAM, key.clone()));
-        headers.push(Header::new(Headers::SEQ, id.seq.to_string()));
-    }
-    let mut record = Record {
-        topic: Arc::clone(topic),
-        key: key.into(),
-        headers,
-        value: message.record.value.clone(),
-        timestamp_ms: message.record.timestamp_ms,
+    let headers = LetterHeaders {
+        stage: Stage::Indexer,
+        reason: reason.label().to_owned(),
+        detail: detail.to_owned(),
+        place: Some(own_place(message)),
+        id: id.cloned(),
     };
-    if record.size() > MAX_RECORD_BYTES {
-        // A value of nearly the largest size and our headers together are too much: the end of the value gives way.
-        record.headers.push(Header::new(header::CUT_FROM, record.value.len().to_string()));
-        let surplus = record.size() - MAX_RECORD_BYTES;
-        record.value.truncate(record.value.len().saturating_sub(surplus));
-    }
-    record
+    let key = id.map_or_else(String::new, |id| id.stream.to_string());
+    message.set_aside(topic, key, headers.pairs(), CUT_FROM)
+}
+
+fn own_place(message: &Delivered) -> Place {
+    Place { topic: message.record.topic.to_string(), partition: message.partition, offset: message.offset }
 }
 
 /// Reads a message of the topic of dead letters. Whatever it is, it gives a letter that can be stored: what its headers
@@ -141,22 +38,16 @@ pub fn message_of(
 #[must_use]
 pub fn letter_of(message: &Delivered, earliest: UnixMs, now: UnixMs) -> DeadLetter {
     let record = &message.record;
-    let text = |name: &str| record.header(name).map(String::from_utf8_lossy).unwrap_or_default();
     let pairs = record.headers.iter().map(|header| (header.name.as_ref(), header.value.as_ref()));
-    let id = Headers::parse(pairs).ok().map(|headers| headers.id());
-    let topic = text(header::TOPIC);
+    let LetterHeaders { stage, reason, detail, place, id } = LetterHeaders::parse(pairs);
     // A letter without a place is named by its own.
-    let place = (text(header::PARTITION).parse().ok(), text(header::OFFSET).parse().ok());
-    let (topic, partition, offset) = match place {
-        (Some(partition), Some(offset)) if !topic.is_empty() => (shortened(&topic).to_owned(), partition, offset),
-        _ => (record.topic.to_string(), message.partition, message.offset),
-    };
+    let Place { topic, partition, offset } = place.unwrap_or_else(|| own_place(message));
     let sent = UnixMs(u64::try_from(record.timestamp_ms).unwrap_or(0));
     DeadLetter {
         id: id.filter(|id| i64::try_from(id.seq).is_ok()),
-        stage: Stage::parse(&text(header::STAGE)),
-        reason: shortened(&text(header::REASON)).to_owned(),
-        detail: shortened(&text(header::DETAIL)).to_owned(),
+        stage,
+        reason,
+        detail,
         topic,
         partition,
         offset,
@@ -205,13 +96,12 @@ pub(crate) fn content(value: &[u8], stream: &Stream, seq: u64) -> Option<Content
     (own_stream == *stream && own_seq == seq).then_some(content)
 }
 
-fn shortened(text: &str) -> &str {
-    let end = (0..=text.len().min(MAX_TEXT_BYTES)).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or(0)]
-}
-
 #[cfg(test)]
 mod tests {
+    use bus::{Header, MAX_RECORD_BYTES};
+    use flow::wire::Headers;
+    use flow::wire::dead_letter::MAX_TEXT_BYTES;
+
     use super::*;
 
     fn message(value: &[u8]) -> Delivered {
@@ -254,8 +144,8 @@ mod tests {
         strange.record.timestamp_ms = i64::MAX;
         strange.record.headers = vec![
             Header::new(Headers::STREAM, "no stream"),
-            Header::new(header::PARTITION, "-1"),
-            Header::new(header::REASON, vec![0xff; 5000]),
+            Header::new(LetterHeaders::PARTITION, "-1"),
+            Header::new(LetterHeaders::REASON, vec![0xff; 5000]),
         ];
         let letter = letter_of(&strange, UnixMs(100), UnixMs(1000));
         assert_eq!((letter.id, letter.stage), (None, Stage::Other));
@@ -271,6 +161,6 @@ mod tests {
         let id = RecordId { stream: Stream::new("c", "n", 1).unwrap(), seq: 5 };
         let sent = message_of(&"dead".into(), &message(&vec![b'x'; MAX_RECORD_BYTES]), Some(&id), Reason::Form, "x");
         assert!(sent.size() <= MAX_RECORD_BYTES);
-        assert!(sent.header(header::CUT_FROM).is_some());
+        assert!(sent.header(CUT_FROM).is_some());
     }
 }

@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use bus::Delivered;
+use flow::wire::dead_letter::Reason;
 use flow::wire::{self, DecodeError, EnrichedValue, Headers};
 use flow::{RecordId, UnixMs};
 use store::Document;
-
-use crate::dead_letter::Reason;
 
 /// How far ahead of its message, or of the clock here, a record may end: clocks of nodes differ.
 pub const MAX_AHEAD: Duration = Duration::from_secs(600);

@@ -1,13 +1,12 @@
 //! All metrics of the indexer.
 
+use flow::wire::dead_letter::Reason;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use service::metrics::{ByLabel, Label};
 use store::Answer;
-
-use crate::dead_letter::Reason;
 
 /// The name of the component in metric names.
 pub const COMPONENT: &str = "indexer";
@@ -39,13 +38,36 @@ impl Label for Settled {
     }
 }
 
+/// Label `reason`: why a message became a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeadBecause(pub Reason);
+
+impl Label for DeadBecause {
+    const NAME: &'static str = "reason";
+    const ALL: &'static [Self] = &[
+        Self(Reason::Foreign),
+        Self(Reason::TooLong),
+        Self(Reason::Form),
+        Self(Reason::Schema),
+        Self(Reason::Invalid),
+        Self(Reason::Identity),
+        Self(Reason::TimeSuspect),
+        Self(Reason::Rejected),
+        Self(Reason::Conflict),
+    ];
+
+    fn label(&self) -> &'static str {
+        self.0.label()
+    }
+}
+
 /// The metrics. Clones are the same metrics.
 #[derive(Debug, Clone)]
 pub struct IndexerMetrics {
     /// Documents by the store's last answer.
     pub documents: ByLabel<Settled, Counter>,
     /// Messages that gave no document, by reason.
-    pub dead_letters: ByLabel<Reason, Counter>,
+    pub dead_letters: ByLabel<DeadBecause, Counter>,
     /// Dead letters stored.
     pub dead_letters_stored: Counter,
     /// Requests to the store that were tried again.

@@ -7,16 +7,16 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bus::{BusError, Consumer, Delivered, Producer, Record};
+use flow::wire::dead_letter::Reason;
 use flow::{RecordId, UnixMs};
 use service::health::Condition;
-use service::metrics::Label;
 use service::retry::{self, GaveUp, RetryPolicy};
 use service::shutdown::Token;
 use store::{Answer, Document, FlowStore};
 
-use crate::dead_letter::{self, Reason};
+use crate::dead_letter;
 use crate::document::{Prepared, Rules, prepare};
-use crate::metrics::IndexerMetrics;
+use crate::metrics::{DeadBecause, IndexerMetrics};
 use crate::settings::IndexerSettings;
 use crate::sink::Sink;
 pub use crate::sink::Trouble;
@@ -144,7 +144,7 @@ impl<C: Consumer, P: Producer, S: FlowStore> Indexer<C, P, S> {
 
     fn give_up(&mut self, message: &Delivered, id: Option<&RecordId>, reason: Reason, detail: &str) -> Record {
         self.done.dead_letters += 1;
-        self.metrics.dead_letters.of(reason).inc();
+        self.metrics.dead_letters.of(DeadBecause(reason)).inc();
         tracing::debug!(reason = reason.label(), detail, offset = message.offset, "dead letter");
         dead_letter::message_of(&self.dead_letter_topic, message, id, reason, detail)
     }

@@ -7,7 +7,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service::settings::{Period, Problems, Size};
 
-use crate::dead_letter;
 use crate::document::Rules;
 
 /// The consumer group of records, unless another is named.
@@ -135,7 +134,8 @@ impl IndexerSettings {
         let dead_letter_group =
             named(problems, "indexer.dead_letter_group", dead_letter_group, DEFAULT_DEAD_LETTER_GROUP);
         let enriched = named(problems, "indexer.enriched_topic", enriched_topic, flow::contract::ENRICHED_TOPIC);
-        let dead_letter = named(problems, "indexer.dead_letter_topic", dead_letter_topic, dead_letter::DEFAULT_TOPIC);
+        let dead_letter =
+            named(problems, "indexer.dead_letter_topic", dead_letter_topic, flow::contract::DEAD_LETTER_TOPIC);
         problems.check("indexer.dead_letter_topic", enriched != dead_letter, || {
             "must differ from indexer.enriched_topic".to_owned()
         });

@@ -1,7 +1,8 @@
 //! What is written, and what the store answers for each item.
 
+pub use flow::wire::dead_letter::Stage;
 use flow::{FlowRecord, LedgerRecord, RecordId, UnixMs};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// One thing to store.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,40 +33,6 @@ impl Document {
             Self::Flow(record) => Some(RecordId { stream: record.stream.clone(), seq: record.seq }),
             Self::Ledger(ledger) => Some(RecordId { stream: ledger.stream.clone(), seq: ledger.seq }),
             Self::DeadLetter(letter) => letter.id.clone(),
-        }
-    }
-}
-
-/// Which stage gave a record up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// The enricher.
-    Enricher,
-    /// The indexer.
-    Indexer,
-    /// A stage that this build does not know.
-    Other,
-}
-
-impl Stage {
-    /// Returns the fixed label for headers, columns and metrics.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Enricher => "enricher",
-            Self::Indexer => "indexer",
-            Self::Other => "other",
-        }
-    }
-
-    /// Returns the stage of a label; one that is not known is [`Stage::Other`].
-    #[must_use]
-    pub fn parse(label: &str) -> Self {
-        match label {
-            "enricher" => Self::Enricher,
-            "indexer" => Self::Indexer,
-            _ => Self::Other,
         }
     }
 }

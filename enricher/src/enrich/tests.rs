@@ -2,7 +2,6 @@
 
 use flow::wire::{EnrichedValue, decode_enriched};
 use proptest::prelude::*;
-use service::metrics::Label as _;
 
 use super::*;
 use crate::test_support::{NOW_MS, delivered, history, ledger_value, raw_value, record, settings};
@@ -62,6 +61,7 @@ fn what_cannot_be_read_keeps_its_identity() {
         (br#"{"schema":"raw-flow/1"}"#.to_vec(), Reason::Form, "missing field"),
         (vec![b' '; flow::wire::MAX_VALUE_BYTES + 1], Reason::TooLong, "longer than"),
         (raw_value(8, NOW_MS), Reason::Identity, "test/node-a/1#7"),
+        (ledger_value(8), Reason::Identity, "test/node-a/1#8"),
     ] {
         if reason == Reason::TooLong {
             continue;

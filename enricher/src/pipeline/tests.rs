@@ -4,12 +4,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bus::{InProcessBus, InProcessConsumer, Resume, TopicSettings};
+use flow::wire::dead_letter::Reason;
 use prometheus_client::registry::Registry;
 use service::shutdown::Shutdown;
 
 use super::*;
-use crate::dead_letter::Reason;
-use crate::metrics::Kind;
+use crate::metrics::{DeadBecause, Kind};
 use crate::test_support::{NOW_MS, history, ledger_value, raw_value, record, settings};
 
 const RAW: &str = "millrace.flows.raw.v1";
@@ -85,7 +85,7 @@ async fn every_message_comes_out_once_and_in_order() {
     assert_eq!(dead, (0..2_000).filter(|seq| seq % 10 == 9).collect::<Vec<u64>>());
     assert_eq!(bus.backlog(RAW, "millrace-enricher").unwrap().lag, 0);
     assert_eq!(metrics.records.of(Kind::Flow).get(), 1_600);
-    assert_eq!(metrics.dead_letters.of(Reason::Form).get(), 200);
+    assert_eq!(metrics.dead_letters.of(DeadBecause(Reason::Form)).get(), 200);
 }
 
 #[tokio::test]

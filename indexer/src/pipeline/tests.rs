@@ -22,6 +22,7 @@ use crate::settings::RawIndexerSettings;
 use crate::test_support::Story;
 
 const ENRICHED: &str = flow::contract::ENRICHED_TOPIC;
+const DEAD_LETTER_TOPIC: &str = flow::contract::DEAD_LETTER_TOPIC;
 
 /// A store in front of which faults can be put.
 #[derive(Clone)]
@@ -115,10 +116,10 @@ fn rig(faults: impl IntoIterator<Item = Fault>) -> Rig {
     let dir = TempDir::new().unwrap();
     let mut problems = Problems::default();
     let settings = IndexerSettings::resolve(RawIndexerSettings::default(), &mut problems);
-    let topics = [ENRICHED, dead_letter::DEFAULT_TOPIC].map(TopicSettings::named);
+    let topics = [ENRICHED, DEAD_LETTER_TOPIC].map(TopicSettings::named);
     let bus = InProcessBus::new(topics).unwrap();
     bus.register(&settings.group, &[ENRICHED]).unwrap();
-    bus.register(&settings.dead_letter_group, &[dead_letter::DEFAULT_TOPIC]).unwrap();
+    bus.register(&settings.dead_letter_group, &[DEAD_LETTER_TOPIC]).unwrap();
     let store = Faulty {
         store: SqliteStore::open(Options::in_dir(dir.path())).unwrap(),
         faults: Arc::new(Mutex::new(faults.into_iter().collect())),
@@ -140,8 +141,8 @@ impl Rig {
     async fn run(&self) -> Result<Indexed, Stopped> {
         self.bus.close_topic(ENRICHED).unwrap();
         let indexed = self.indexer().run(self.shutdown.token()).await;
-        self.bus.close_topic(dead_letter::DEFAULT_TOPIC).unwrap();
-        let consumer = self.bus.subscribe(&self.settings.dead_letter_group, &[dead_letter::DEFAULT_TOPIC]).unwrap();
+        self.bus.close_topic(DEAD_LETTER_TOPIC).unwrap();
+        let consumer = self.bus.subscribe(&self.settings.dead_letter_group, &[DEAD_LETTER_TOPIC]).unwrap();
         let condition = self.health.condition("dead letters");
         DeadLetterIndexer::new(&self.settings, consumer, self.store.clone(), self.metrics.clone(), condition)
             .run(self.shutdown.token())
