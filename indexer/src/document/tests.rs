@@ -62,6 +62,11 @@ fn everything_else_is_dead_with_a_reason() {
     assert_eq!(reason(&message(value.clone(), &[], NOW.0)), Some(Reason::Foreign));
     assert_eq!(reason(&message(value.clone(), &[("stream", "x"), ("seq", "4")], NOW.0)), Some(Reason::Foreign));
     assert_eq!(reason(&message(value.clone(), &[own[0], ("seq", "5")], NOW.0)), Some(Reason::Identity));
+    let ledger = wire::encode_ledger(&sample::ledger(7, 3, sample::MIDNIGHT)).unwrap();
+    let of_ledger = sample::ledger(7, 3, sample::MIDNIGHT).stream.to_string();
+    assert_eq!(reason(&message(ledger, &[("stream", &of_ledger), ("seq", "8")], NOW.0)), Some(Reason::Identity));
+    let other = [("stream", "c/n/1"), ("seq", "4")];
+    assert_eq!(reason(&message(value.clone(), &other, NOW.0)), Some(Reason::Identity));
     assert_eq!(reason(&message(Vec::new(), &own, NOW.0)), Some(Reason::Form));
     assert_eq!(reason(&message(b"{\"schema\":\"flow/9\"}".to_vec(), &own, NOW.0)), Some(Reason::Schema));
     assert_eq!(reason(&message(value[..value.len() / 2].to_vec(), &own, NOW.0)), Some(Reason::Form));
