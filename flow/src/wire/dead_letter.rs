@@ -185,7 +185,7 @@ impl LetterHeaders {
             reason: shortened(&text(Self::REASON)).to_owned(),
             detail: shortened(&text(Self::DETAIL)).to_owned(),
             place,
-            id: Headers::parse(pairs.clone()).ok().map(|headers| headers.id()),
+            id: Headers::parse(pairs).ok().map(|headers| headers.id()),
         }
     }
 }
