@@ -110,17 +110,14 @@ impl EnricherSettings {
             },
             retention,
             batch_records: problems.in_range("enricher.batch_records", batch_records, &(1..=100_000)),
-            group: named(problems, "enricher.group", group, DEFAULT_GROUP),
-            raw_topic: named(problems, "enricher.raw_topic", raw_topic, flow::contract::RAW_TOPIC).into(),
-            enriched_topic: named(problems, "enricher.enriched_topic", enriched_topic, flow::contract::ENRICHED_TOPIC)
+            group: problems.bus_name("enricher.group", group, DEFAULT_GROUP),
+            raw_topic: problems.bus_name("enricher.raw_topic", raw_topic, flow::contract::RAW_TOPIC).into(),
+            enriched_topic: problems
+                .bus_name("enricher.enriched_topic", enriched_topic, flow::contract::ENRICHED_TOPIC)
                 .into(),
-            dead_letter_topic: named(
-                problems,
-                "enricher.dead_letter_topic",
-                dead_letter_topic,
-                flow::contract::DEAD_LETTER_TOPIC,
-            )
-            .into(),
+            dead_letter_topic: problems
+                .bus_name("enricher.dead_letter_topic", dead_letter_topic, flow::contract::DEAD_LETTER_TOPIC)
+                .into(),
         }
     }
 
@@ -133,15 +130,6 @@ impl EnricherSettings {
             retention: self.retention,
         }
     }
-}
-
-/// Checks a name of a topic or group by Kafka's rule for topics.
-fn named(problems: &mut Problems, key: &str, given: Option<String>, default: &str) -> String {
-    let name = given.unwrap_or_else(|| default.to_owned());
-    let fits = (1..=249).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    problems.check(key, fits, || "must be 1 to 249 letters, digits, dots, dashes and underscores".to_owned());
-    name
 }
 
 #[cfg(test)]

@@ -130,12 +130,12 @@ impl IndexerSettings {
             format!("must lie between {least} and {most}")
         });
         let bytes = usize::try_from(bytes.as_bytes()).unwrap_or(usize::MAX);
-        let group = named(problems, "indexer.group", group, DEFAULT_GROUP);
+        let group = problems.bus_name("indexer.group", group, DEFAULT_GROUP);
         let dead_letter_group =
-            named(problems, "indexer.dead_letter_group", dead_letter_group, DEFAULT_DEAD_LETTER_GROUP);
-        let enriched = named(problems, "indexer.enriched_topic", enriched_topic, flow::contract::ENRICHED_TOPIC);
+            problems.bus_name("indexer.dead_letter_group", dead_letter_group, DEFAULT_DEAD_LETTER_GROUP);
+        let enriched = problems.bus_name("indexer.enriched_topic", enriched_topic, flow::contract::ENRICHED_TOPIC);
         let dead_letter =
-            named(problems, "indexer.dead_letter_topic", dead_letter_topic, flow::contract::DEAD_LETTER_TOPIC);
+            problems.bus_name("indexer.dead_letter_topic", dead_letter_topic, flow::contract::DEAD_LETTER_TOPIC);
         problems.check("indexer.dead_letter_topic", enriched != dead_letter, || {
             "must differ from indexer.enriched_topic".to_owned()
         });
@@ -156,15 +156,6 @@ impl IndexerSettings {
     pub fn rules(&self) -> Rules {
         Rules { retention: self.retention }
     }
-}
-
-/// Checks a name of a topic or group by Kafka's rule for topics.
-fn named(problems: &mut Problems, key: &str, given: Option<String>, default: &str) -> String {
-    let name = given.unwrap_or_else(|| default.to_owned());
-    let fits = (1..=249).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    problems.check(key, fits, || "must be 1 to 249 letters, digits, dots, dashes and underscores".to_owned());
-    name
 }
 
 #[cfg(test)]

@@ -76,6 +76,15 @@ impl Problems {
         if value < *range.start() { *range.start() } else { *range.end() }
     }
 
+    /// Returns the name of a topic or group, or the default. Adds a problem unless it keeps to Kafka's rule for topics.
+    pub fn bus_name(&mut self, key: &str, given: Option<String>, default: &str) -> String {
+        let name = given.unwrap_or_else(|| default.to_owned());
+        let fits = (1..=249).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        self.check(key, fits, || "must be 1 to 249 letters, digits, dots, dashes and underscores".to_owned());
+        name
+    }
+
     /// Returns the value of a result, or adds its error as a problem.
     pub fn take<T, E: fmt::Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.add(key, error.to_string())).ok()
