@@ -69,6 +69,14 @@ impl Watermark {
             .is_some_and(|partition| partition.finish(position.offset))
     }
 
+    /// Notes that all of a batch is finished; returns what to commit, as [`Watermark::advanced`] does.
+    pub fn finish_all(&mut self, delivered: &[Delivered]) -> Vec<Resume> {
+        for one in delivered {
+            self.finish(&one.position());
+        }
+        self.advanced()
+    }
+
     /// Returns, for each partition that moved on since the last call, where its group may resume: the lowest unfinished
     /// offset, or the one after the last delivered if all are finished.
     ///

@@ -155,31 +155,20 @@ impl<C: Consumer, P: Producer> Enricher<C, P> {
     }
 
     async fn commit(&mut self, batch: &[Delivered], stop: &Token) -> Result<(), Stopped> {
-        for message in batch {
-            self.watermark.finish(&message.position());
+        let advanced = self.watermark.finish_all(batch);
+        let observe = |error: &BusError, failed: retry::Failed| {
+            self.metrics.retries.inc();
+            tracing::warn!(%error, tries = failed.tries, "cannot commit offsets; trying again");
+        };
+        // Tries follow one another: the lock only lets each of them have the consumer for itself.
+        let consumer = tokio::sync::Mutex::new(&mut self.consumer);
+        let attempt = || async { consumer.lock().await.commit(&advanced).await };
+        let lost = retry::retry(RetryPolicy::endless(), stop, fate, observe, attempt).await.map_err(Stopped::Commit)?;
+        for position in lost {
+            tracing::info!(topic = %position.topic, partition = position.partition, "partition has moved on");
+            self.watermark.forget(&position.topic, position.partition);
         }
-        let advanced = self.watermark.advanced();
-        let mut pause = RetryPolicy::endless().first_pause;
-        loop {
-            match self.consumer.commit(&advanced).await {
-                Ok(lost) => {
-                    for position in lost {
-                        tracing::info!(topic = %position.topic, partition = position.partition, "partition has moved on");
-                        self.watermark.forget(&position.topic, position.partition);
-                    }
-                    return Ok(());
-                }
-                Err(error) if fate(&error) == Fate::Permanent => return Err(Stopped::Commit(GaveUp::Permanent(error))),
-                Err(error) => {
-                    self.metrics.retries.inc();
-                    tracing::warn!(%error, "cannot commit offsets; trying again");
-                    if stop.unless_requested(tokio::time::sleep(pause)).await.is_none() {
-                        return Err(Stopped::Commit(GaveUp::Stopped(error)));
-                    }
-                    pause = (pause * 2).min(RetryPolicy::endless().longest_pause);
-                }
-            }
-        }
+        Ok(())
     }
 
     async fn note_lag(&mut self) {
