@@ -14,7 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::clock;
 use crate::identity::{path, walk};
-use crate::kernel::conntrack::Conntrack;
+use crate::kernel::conntrack::{Conntrack, ConntrackError, Translation};
 use crate::kernel::event::{CgroupEvent, DatagramTotals, KernelCounters, KernelEvent, KernelNs};
 use crate::kernel::{Kernel, KernelError, kernel_now};
 use crate::metrics::{Lost, ProbeMetrics, set};
@@ -35,6 +35,10 @@ const TOTALS_EVERY: Duration = Duration::from_millis(500);
 const LEDGER_EVERY: Duration = Duration::from_secs(10);
 /// How long a drop is remembered in the kernel: past the last retry of a SYN.
 const DROP_IDLE: Duration = Duration::from_secs(130);
+/// Pause between two dumps of connection tracking after events of it were lost: each may be of all connections.
+const RESYNC_EVERY: Duration = Duration::from_secs(2);
+/// Looks at connection tracking in one round, each of some thousand events: more than its receive buffer holds.
+const TRANSLATION_LOOKS: usize = 16;
 /// When to look for the processes of a pod's cgroup after it was made, and how often.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
 const LOOKS: u32 = 5;
@@ -54,6 +58,10 @@ struct Look {
 pub(crate) struct Capture {
     pub(crate) kernel: Kernel,
     pub(crate) conntrack: Option<Conntrack>,
+    /// When the connections of connection tracking are to be read whole: at first, and after events were lost.
+    pub(crate) resync: Option<Instant>,
+    /// When they were read whole last.
+    pub(crate) resynced: Instant,
     /// The events of one round; empty between rounds.
     pub(crate) events: Vec<KernelEvent>,
     pub(crate) observer: Observer,
@@ -167,18 +175,33 @@ impl Capture {
     }
 
     fn learn_translations(&mut self, now: KernelNs) {
-        let Some(conntrack) = &mut self.conntrack else { return };
+        if let Err(error) = self.read_translations(now) {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, source, "connection tracking fails; destinations are told untranslated from now on");
+            self.conntrack = None;
+        }
+    }
+
+    fn read_translations(&mut self, now: KernelNs) -> Result<(), ConntrackError> {
+        let Some(conntrack) = &mut self.conntrack else { return Ok(()) };
         let translations = self.observer.translations();
-        match conntrack.poll(|t| translations.learn(t.protocol, t.source, t.original, t.translated, now)) {
-            Ok(heard) if heard.overrun => {
+        let mut learn = |t: Translation| translations.learn(t.protocol, t.source, t.original, t.translated, now);
+        for _ in 0..TRANSLATION_LOOKS {
+            let heard = conntrack.poll(&mut learn)?;
+            if heard.overrun {
                 self.metrics.translation_overruns.inc();
+                self.resync.get_or_insert_with(|| self.resynced + RESYNC_EVERY);
             }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "connection tracking fails; destinations are told untranslated from now on");
-                self.conntrack = None;
+            if !heard.more {
+                break;
             }
         }
+        if self.resync.is_some_and(|due| due <= Instant::now()) {
+            self.resync = None;
+            self.resynced = Instant::now();
+            conntrack.dump(&mut learn)?;
+        }
+        Ok(())
     }
 
     /// Does what comes round again and again: totals, scans, looks at new pods, time.

@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use bus::{BusError, Producer};
 use flow::stream::InvalidStream;
@@ -184,7 +185,8 @@ fn start_capture(
     condition: Condition,
 ) -> Result<Capture, ProbeError> {
     let mount = cgroup2_mount().unwrap_or_else(|| PathBuf::from("/sys/fs/cgroup"));
-    let host_netns = host_netns(settings.host_netns.as_deref())?;
+    let host_netns_file = host_netns_file(settings.host_netns.as_deref());
+    let host_netns = walk::netns_of(&host_netns_file).ok_or_else(|| ProbeError::HostNetns(host_netns_file.clone()))?;
     let mut identities = Identities::new(&below(&mount, settings.cgroup_root.as_deref()), host_netns);
     if settings.host_netns.is_none() {
         walk::addresses_of(1).into_iter().for_each(|ip| identities.learn_host_address(ip, kernel_now()));
@@ -197,6 +199,8 @@ fn start_capture(
         drops_max: settings.kernel_drops,
         ..KernelOptions::default()
     };
+    // Before the hooks, so that the translation of every connection they tell of is heard.
+    let conntrack = open_conntrack(&host_netns_file);
     let (kernel, reports) = Kernel::start(&options)?;
     let mut refused = Vec::new();
     for report in &reports {
@@ -217,7 +221,9 @@ fn start_capture(
     let observer = Observer::new(stream.clone(), begin, rules, settings.max_keys, identities, clock);
     Ok(Capture {
         kernel,
-        conntrack: open_conntrack(settings.host_netns.as_deref()),
+        conntrack,
+        resync: Some(Instant::now()),
+        resynced: Instant::now(),
         events: Vec::new(),
         observer,
         metrics,
@@ -232,8 +238,8 @@ fn start_capture(
 }
 
 /// Opens connection tracking in the node's namespace, if that can be had.
-fn open_conntrack(host_netns: Option<&Path>) -> Option<Conntrack> {
-    match Conntrack::open(host_netns.unwrap_or(Path::new("/proc/1/ns/net"))) {
+fn open_conntrack(host_netns: &Path) -> Option<Conntrack> {
+    match Conntrack::open(host_netns) {
         Ok(conntrack) => Some(conntrack),
         Err(error) => {
             let source = std::error::Error::source(&error).map(ToString::to_string);
@@ -243,14 +249,14 @@ fn open_conntrack(host_netns: Option<&Path>) -> Option<Conntrack> {
     }
 }
 
-fn host_netns(file: Option<&Path>) -> Result<u32, ProbeError> {
-    match file {
-        Some(file) => walk::netns_of(file).ok_or_else(|| ProbeError::HostNetns(file.to_owned())),
-        // Without the host's PID namespace process 1 may be out of reach; then our own namespace is the best guess.
-        None => walk::netns_of("/proc/1/ns/net")
-            .or_else(|| walk::netns_of("/proc/self/ns/net"))
-            .ok_or_else(|| ProbeError::HostNetns(PathBuf::from("/proc/1/ns/net"))),
-    }
+/// Returns the file of the node's network namespace: process 1's. That may be out of reach, also for root in a
+/// sandbox; then our own namespace is the best guess.
+fn host_netns_file(setting: Option<&Path>) -> PathBuf {
+    let guess = || {
+        let first = Path::new("/proc/1/ns/net");
+        if walk::netns_of(first).is_some() { first } else { Path::new("/proc/self/ns/net") }
+    };
+    setting.unwrap_or_else(guess).to_owned()
 }
 
 /// Returns the path of a cgroup from the root of the hierarchy, however it was given.

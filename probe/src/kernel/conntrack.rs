@@ -2,7 +2,7 @@
 //!
 //! A socket knows where it wanted to go, a conntrack entry where its packets went (a Service's address → one of its
 //! pods). Comes in: ctnetlink of one network namespace, the node's own. Goes out: [`Translation`] for each new
-//! connection with a translated destination, and answers to single questions. Optional: it needs CAP_NET_ADMIN, and
+//! connection with a translated destination, and of all at once when asked. Optional: it needs CAP_NET_ADMIN, and
 //! CAP_SYS_ADMIN where the namespace is not the caller's; and entries exist only where some rule uses conntrack.
 
 mod message;
@@ -65,9 +65,6 @@ pub enum ConntrackError {
     /// A question or its answer failed.
     #[error("cannot ask ctnetlink")]
     Ask(#[source] io::Error),
-    /// An answer could not be read.
-    #[error("ctnetlink answered with bytes that make no sense")]
-    Answer,
 }
 
 /// What one look at the events brought.
@@ -75,7 +72,7 @@ pub enum ConntrackError {
 pub struct Heard {
     /// Translations handed to the sink.
     pub translations: usize,
-    /// True if the kernel threw events away because nobody read them in time; [`Conntrack::lookup`] still answers.
+    /// True if the kernel threw events away because nobody read them in time; [`Conntrack::dump`] brings them.
     pub overrun: bool,
     /// True if more events wait.
     pub more: bool,
@@ -152,36 +149,34 @@ impl Conntrack {
         Ok(heard)
     }
 
-    /// Returns where the packets of one connection go, if there is an entry and its destination is translated. Only for
-    /// protocols with ports.
+    /// Hands the translations of all connections that are tracked now to `sink`: those older than the probe, and those
+    /// whose events were lost.
     ///
     /// # Errors
-    /// Returns an error if asking fails or the answer makes no sense.
-    pub fn lookup(
-        &mut self,
-        protocol: Protocol,
-        source: SocketAddr,
-        original: SocketAddr,
-    ) -> Result<Option<SocketAddr>, ConntrackError> {
-        if !protocol.has_ports() || source.is_ipv4() != original.is_ipv4() {
-            return Ok(None);
-        }
+    /// Returns an error if asking fails.
+    pub fn dump(&mut self, mut sink: impl FnMut(Translation)) -> Result<(), ConntrackError> {
         self.sequence = self.sequence.wrapping_add(1);
-        let question = message::question(self.sequence, protocol, source, original);
         let failed = |error: Errno| ConntrackError::Ask(error.into());
         let mut buffer = [0; DATAGRAM];
-        // An answer left over from a question that failed half-way must not pass for this one's.
+        // What a dump that failed half-way left over must not pass for this one's.
         while recv(self.questions.as_raw_fd(), &mut buffer, MsgFlags::empty()).is_ok() {}
-        send(self.questions.as_raw_fd(), &question, MsgFlags::empty()).map_err(failed)?;
-        // The kernel answers within the call above, so the answer waits already.
-        let length = recv(self.questions.as_raw_fd(), &mut buffer, MsgFlags::empty()).map_err(failed)?;
-        let mut answers = Vec::new();
-        message::read(&buffer[..length], |answer| answers.push(answer));
-        match answers.first() {
-            Some(Answer::Connection(found)) => Ok(found.map(|t| t.translated)),
-            Some(Answer::Failed(libc::ENOENT)) => Ok(None),
-            Some(Answer::Failed(errno)) => Err(ConntrackError::Ask(io::Error::from_raw_os_error(*errno))),
-            None => Err(ConntrackError::Answer),
+        send(self.questions.as_raw_fd(), &message::question(self.sequence), MsgFlags::empty()).map_err(failed)?;
+        // The kernel writes each part as the one before is read, so that none has to be waited for.
+        let mut end = None;
+        while end.is_none() {
+            let length = match recv(self.questions.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Err(Errno::EINTR) => continue,
+                answer => answer.map_err(failed)?,
+            };
+            message::read(&buffer[..length], |answer| match answer {
+                Answer::Connection(Some(translation)) => sink(translation),
+                Answer::Connection(None) => {}
+                Answer::Done => end = Some(Ok(())),
+                Answer::Failed(errno) => {
+                    end = Some(Err(ConntrackError::Ask(io::Error::from_raw_os_error(errno))));
+                }
+            });
         }
+        end.unwrap_or(Ok(()))
     }
 }

@@ -1,4 +1,4 @@
-//! Messages of ctnetlink: a question written, answers and events read. Pure.
+//! Messages of ctnetlink: the question for all entries written, answers and events read. Pure.
 //!
 //! A message is a header of netlink (16 bytes), one of netfilter (4 bytes), then attributes, which may nest: length and
 //! type of 2 bytes each in the machine's order, content, padding to 4. Contents are in network order.
@@ -10,7 +10,9 @@ use flow::Protocol;
 use super::Translation;
 
 const ERROR: u16 = 2;
+const DONE: u16 = 3;
 const REQUEST: u16 = 1;
+const DUMP: u16 = 0x300;
 const NEW: u16 = 1 << 8;
 const GET: u16 = 1 << 8 | 1;
 const NESTED: u16 = 1 << 15;
@@ -37,31 +39,27 @@ const DEST_NAT: u32 = 1 << 5;
 pub(super) enum Answer {
     /// A connection; with its translation if the destination is translated.
     Connection(Option<Translation>),
+    /// All entries that were asked for have been told.
+    Done,
     /// The error number that a question met.
     Failed(i32),
 }
 
-/// Writes the question for the entry with this original direction.
-pub(super) fn question(sequence: u32, protocol: Protocol, source: SocketAddr, original: SocketAddr) -> Vec<u8> {
-    let (from, to) = if source.is_ipv4() { (V4_SOURCE, V4_DEST) } else { (V6_SOURCE, V6_DEST) };
-    let addresses = [attribute(from, &octets(source.ip())), attribute(to, &octets(original.ip()))].concat();
-    let transport = [
-        attribute(NUMBER, &[protocol.0]),
-        attribute(SOURCE_PORT, &source.port().to_be_bytes()),
-        attribute(DEST_PORT, &original.port().to_be_bytes()),
-    ]
-    .concat();
-    let tuple = [attribute(TUPLE_IP | NESTED, &addresses), attribute(TUPLE_PROTOCOL | NESTED, &transport)].concat();
-    let tuple = attribute(TUPLE_ORIGINAL | NESTED, &tuple);
-    let family = if source.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 } as u8;
-    let mut message = Vec::with_capacity(HEADERS + tuple.len());
-    message.extend(((HEADERS + tuple.len()) as u32).to_ne_bytes());
-    message.extend(GET.to_ne_bytes());
-    message.extend(REQUEST.to_ne_bytes());
+/// Writes the question for all entries with a translated destination. Kernels before 5.17 answer with all entries.
+pub(super) fn question(sequence: u32) -> Vec<u8> {
+    message(GET, REQUEST | DUMP, sequence, libc::AF_UNSPEC as u8, &attribute(STATUS, &DEST_NAT.to_be_bytes()))
+}
+
+fn message(kind: u16, flags: u16, sequence: u32, family: u8, attributes: &[u8]) -> Vec<u8> {
+    let length = HEADERS + attributes.len();
+    let mut message = Vec::with_capacity(length);
+    message.extend((length as u32).to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
     message.extend(sequence.to_ne_bytes());
     message.extend(0_u32.to_ne_bytes());
     message.extend([family, 0, 0, 0]);
-    message.extend(tuple);
+    message.extend(attributes);
     message
 }
 
@@ -76,6 +74,7 @@ pub(super) fn read(datagram: &[u8], mut visit: impl FnMut(Answer)) {
                     visit(Answer::Failed(i32::from_ne_bytes(*code).saturating_neg()));
                 }
             }
+            DONE => visit(Answer::Done),
             NEW => visit(Answer::Connection(message.get(HEADERS..).and_then(translation))),
             _ => {}
         }
@@ -141,30 +140,39 @@ fn padded(length: usize) -> usize {
     length.next_multiple_of(4)
 }
 
-fn octets(ip: IpAddr) -> Vec<u8> {
-    match ip {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// An event: the question's tuple as original, another as reply, and a status.
+    fn octets(ip: IpAddr) -> Vec<u8> {
+        match ip {
+            IpAddr::V4(v4) => v4.octets().to_vec(),
+            IpAddr::V6(v6) => v6.octets().to_vec(),
+        }
+    }
+
+    fn tuple_attribute(kind: u16, source: SocketAddr, dest: SocketAddr) -> Vec<u8> {
+        let (from, to) = if source.is_ipv4() { (V4_SOURCE, V4_DEST) } else { (V6_SOURCE, V6_DEST) };
+        let addresses = [attribute(from, &octets(source.ip())), attribute(to, &octets(dest.ip()))].concat();
+        let transport = [
+            attribute(NUMBER, &[Protocol::TCP.0]),
+            attribute(SOURCE_PORT, &source.port().to_be_bytes()),
+            attribute(DEST_PORT, &dest.port().to_be_bytes()),
+        ]
+        .concat();
+        let tuple = [attribute(TUPLE_IP | NESTED, &addresses), attribute(TUPLE_PROTOCOL | NESTED, &transport)];
+        attribute(kind | NESTED, &tuple.concat())
+    }
+
     fn event(source: &str, original: &str, backend: &str, status: u32) -> Vec<u8> {
         let (source, original, backend) =
             (source.parse().unwrap(), original.parse().unwrap(), backend.parse().unwrap());
-        let mut message = question(1, Protocol::TCP, source, original);
-        let mut reply = question(1, Protocol::TCP, backend, source).split_off(HEADERS);
-        reply[2..4].copy_from_slice(&(TUPLE_REPLY | NESTED).to_ne_bytes());
-        message.extend(reply);
-        message.extend(attribute(STATUS, &status.to_be_bytes()));
-        let length = message.len() as u32;
-        message[..4].copy_from_slice(&length.to_ne_bytes());
-        message[4..6].copy_from_slice(&NEW.to_ne_bytes());
-        message
+        let attributes = [
+            tuple_attribute(TUPLE_ORIGINAL, source, original),
+            tuple_attribute(TUPLE_REPLY, backend, source),
+            attribute(STATUS, &status.to_be_bytes()),
+        ];
+        message(NEW, 0, 1, 0, &attributes.concat())
     }
 
     fn answers(datagram: &[u8]) -> Vec<Answer> {
@@ -187,6 +195,11 @@ mod tests {
             };
             assert_eq!(answers(&both), [Answer::Connection(Some(translation)), Answer::Connection(None)]);
         }
+    }
+
+    #[test]
+    fn a_dump_ends_where_the_kernel_says_so() {
+        assert_eq!(answers(&message(DONE, 2, 1, 0, &[])), [Answer::Done]);
     }
 
     #[test]
