@@ -3,24 +3,32 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use anyhow::{Context as _, ensure};
-use nix::sys::signal::{SigSet, Signal};
+use anyhow::ensure;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// One flag for the whole process, as its signals are.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Takes both signals from now on. To be called before any other thread is made; processes started later do not inherit
-/// it.
+/// Takes both signals from now on. By handlers, not by a mask: a mask would be inherited by what is measured, and then
+/// nothing could tell it to end.
 ///
 /// # Errors
 /// If the system refuses.
 pub(crate) fn watch() -> anyhow::Result<()> {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    signals.thread_block().context("cannot take signals")?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        if signals.wait().is_ok() {
-            INTERRUPTED.store(true, Ordering::Relaxed);
-        }
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        INTERRUPTED.store(true, Ordering::Relaxed);
     })?;
     Ok(())
 }
