@@ -96,7 +96,9 @@ fn surroundings(
     }
 }
 
-fn conclude(streams: Vec<StreamReport>, partial: Vec<Partial>) -> Report {
+/// Puts the reports of streams together: what they come to, in sums and in one word. `partial` is what could not be read.
+#[must_use]
+pub fn conclude(streams: Vec<StreamReport>, partial: Vec<Partial>) -> Report {
     let mut totals = Totals { streams: streams.len() as u64, ..Totals::default() };
     let mut windows = Vec::new();
     // An empty store closes nothing.

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use clap::Args;
 use flow::{Stream, UnixMs};
-use indexer::balance::report::{Account, Conclusion, End, Report, StreamReport, Totals};
-use indexer::reconcile::reconcile;
+use indexer::balance::report::{Account, Conclusion, End, Report, StreamReport};
+use indexer::reconcile::{conclude, reconcile};
 use jiff::Zoned;
 use service::exit::Exit;
 use store::FlowStore;
@@ -92,36 +92,7 @@ fn restricted(mut report: Report, mut meant: impl FnMut(&Stream) -> bool) -> Rep
     if report.streams.len() == before {
         return report;
     }
-    report.windows.retain(|window| report.streams.iter().any(|stream| stream.stream == window.stream));
-    report.totals = Totals { streams: report.streams.len() as u64, ..Totals::default() };
-    report.conclusion = if report.partial.is_empty() { Conclusion::Closed } else { Conclusion::Undecided };
-    for stream in &report.streams {
-        add(&mut report.totals, stream);
-        report.conclusion = match (report.conclusion, stream.conclusion()) {
-            (Conclusion::Open, _) | (_, Conclusion::Open) => Conclusion::Open,
-            (Conclusion::Undecided, _) | (_, Conclusion::Undecided) => Conclusion::Undecided,
-            (Conclusion::Closed, Conclusion::Closed) => Conclusion::Closed,
-        };
-    }
-    report
-}
-
-fn add(totals: &mut Totals, stream: &StreamReport) {
-    let records = &stream.records;
-    totals.expected += records.expected;
-    totals.stored += records.stored;
-    totals.dead_lettered += records.dead_lettered;
-    totals.removed += records.removed;
-    totals.in_flight += records.in_flight;
-    totals.unexplained += records.unexplained;
-    totals.findings += stream.findings_total;
-    for account in &stream.attempts.accounts {
-        totals.seen += u128::from(account.seen);
-        totals.started += u128::from(account.stored);
-        totals.pending += u128::from(account.pending);
-        totals.lost += account.lost.values().map(|count| u128::from(*count)).sum::<u128>();
-        totals.filtered += account.filtered.values().map(|count| u128::from(*count)).sum::<u128>();
-    }
+    conclude(report.streams, report.partial)
 }
 
 fn is_below(stream: &Stream, prefix: &str) -> bool {
