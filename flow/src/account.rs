@@ -190,3 +190,37 @@ pub struct LedgerRecord {
     /// SHA-256 (hex) over the records `from_seq..seq` and the digest of the ledger before: see [`crate::digest`].
     pub digest: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Outcome, Reporter};
+
+    #[test]
+    fn a_record_is_read_under_the_account_of_its_reporter_and_outcome() {
+        for outcome in Outcome::ALL {
+            let received = if outcome == Outcome::Dropped { Direction::Drop } else { Direction::In };
+            assert_eq!(Direction::of_record(Reporter::Src, outcome), Direction::Out);
+            assert_eq!(Direction::of_record(Reporter::Dst, outcome), received);
+            assert_eq!(Direction::of_record(Reporter::Fwd, outcome), Direction::Drop);
+        }
+    }
+
+    #[test]
+    fn an_account_closes_over_all_its_parts() {
+        let closed = AttemptAccount {
+            protocol: Protocol::TCP,
+            direction: Direction::Out,
+            seen: 1_111,
+            started: 1_000,
+            pending: 100,
+            lost: BTreeMap::from([(LossReason::RingFull, 7), (LossReason::KeyTableFull, 1)]),
+            filtered: BTreeMap::from([(FilterReason::Loopback, 2), (FilterReason::Matched, 1)]),
+        };
+        assert_eq!(closed.unexplained(), 0);
+        assert_eq!(AttemptAccount { seen: 1_112, ..closed.clone() }.unexplained(), 1, "one was lost sight of");
+        assert_eq!(AttemptAccount { started: 1_002, ..closed.clone() }.unexplained(), -2, "two were counted again");
+        assert_eq!(AttemptAccount { lost: BTreeMap::new(), ..closed.clone() }.unexplained(), 8);
+        assert_eq!(AttemptAccount { filtered: BTreeMap::new(), ..closed }.unexplained(), 3);
+    }
+}
