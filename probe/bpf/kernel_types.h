@@ -30,6 +30,7 @@
 #define SOCKET_DONE 1 /* SOCK_DONE: set when a FIN is taken in, bit 1 since long before 5.8 */
 #define SOCKET_BOUND_PORT 8 /* SOCK_BINDPORT_LOCK */
 #define ECONNREFUSED 111
+#define EHOSTUNREACH 113
 #define EEXIST 17
 
 enum tcp_state {

@@ -26,6 +26,7 @@ typedef __u64 u64;
 #include "maps.h"
 #include "sockets.h"
 #include "packets.h"
+#include "rejections.h"
 #include "tcp_state.h"
 #include "socket_errors.h"
 #include "drops.h"

@@ -219,6 +219,8 @@ static __always_inline void tcp_ended(struct sock *sk, int was)
 	if (gave_up) {
 		r->event.kind = tp->segs_out ? EVENT_TCP_GAVE_UP : EVENT_TCP_NEVER_SENT;
 		r->event.error = reason_given_up(sk);
+		if (!r->event.error && was == TCP_SYN_SENT)
+			r->event.error = rejected_with(tp, m);
 	} else {
 		r->event.error = sk->sk_err;
 		if (sk->sk_err || m->flags & MEMORY_RESET ||

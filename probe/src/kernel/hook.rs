@@ -13,6 +13,8 @@ pub enum Hook {
     TcpRetransmit,
     /// Resets that come in.
     TcpReset,
+    /// SYNs that this kernel answers with an ICMP error.
+    IcmpSent,
     /// Errors for datagram sockets.
     SocketError,
     /// Packets thrown away.
@@ -59,10 +61,11 @@ pub(super) enum Place {
 impl Hook {
     /// All hooks in the order in which they are attached. State changes come first and the scan last, so that each
     /// socket is either seen from its beginning or marked as older.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::TcpState,
         Self::TcpRetransmit,
         Self::TcpReset,
+        Self::IcmpSent,
         Self::SocketError,
         Self::Drops,
         Self::CgroupMade,
@@ -84,6 +87,7 @@ impl Hook {
             Self::TcpState => "tcp_state",
             Self::TcpRetransmit => "tcp_retransmit",
             Self::TcpReset => "tcp_reset",
+            Self::IcmpSent => "icmp_sent",
             Self::SocketError => "socket_error",
             Self::Drops => "packet_dropped",
             Self::CgroupMade => "cgroup_made",
@@ -106,6 +110,7 @@ impl Hook {
             Self::TcpState => "no TCP connections are seen",
             Self::TcpRetransmit => "an unanswered TCP attempt shows only when it is given up",
             Self::TcpReset => "refused TCP attempts are told by their error alone",
+            Self::IcmpSent => "TCP attempts that this node rejects by ICMP at once may end with unknown outcome",
             Self::SocketError => "closed UDP ports show as unanswered",
             Self::Drops => "dropped packets and their reasons are not seen",
             Self::CgroupMade => "pods that live for less than a second may stay unnamed",
@@ -130,6 +135,7 @@ impl Hook {
             Self::TcpState | Self::Empty => Place::Tracepoint("inet_sock_set_state"),
             Self::TcpRetransmit => Place::Tracepoint("tcp_retransmit_skb"),
             Self::TcpReset => Place::Tracepoint("tcp_receive_reset"),
+            Self::IcmpSent => Place::Tracepoint("icmp_send"),
             Self::SocketError => Place::Tracepoint("inet_sk_error_report"),
             Self::Drops => Place::Tracepoint("kfree_skb"),
             Self::CgroupMade => Place::Tracepoint("cgroup_mkdir"),

@@ -1,8 +1,11 @@
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, connect, getsockopt, setsockopt, socket, sockopt,
+};
 use probe::kernel::event::{Side, TcpChange, TcpEvent};
 
 use crate::lab::{A4, A6, B4, B6, Cgroup, Pair, addr, ready};
@@ -265,6 +268,31 @@ fn a_filter_that_rejects_is_a_refusal_wherever_it_stands() {
         let change = run.tcp_ended(ns)[0].change;
         assert_eq!(change, TcpChange::GaveUp { errno: 111, reset }, "{hook} {with}");
         assert_eq!(run.drops(dropper)[0].reason.0, "NETFILTER_DROP");
+    }
+}
+
+#[test]
+fn an_icmp_error_is_told_though_the_process_took_it_away() {
+    if !ready() {
+        return;
+    }
+    for (with, errno) in [("host-unreachable", 113), ("admin-prohibited", 113), ("port-unreachable", 111)] {
+        let pair = Pair::new();
+        pair.b.nft(&format!(
+            "table inet t {{\n chain c {{ type filter hook input priority 0; policy accept;\n tcp dport 84 reject with icmpx {with}\n }}\n}}\n"
+        ));
+        let mut run = ProbeRun::start();
+        // The answer comes while connect still holds the socket; asking for the error takes it away.
+        pair.a.run(|| {
+            let flags = SockFlag::SOCK_NONBLOCK;
+            let client = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
+            let to = SocketAddrV4::new(B4.parse().unwrap(), 84);
+            connect(client.as_raw_fd(), &SockaddrIn::from(to)).unwrap_err();
+            getsockopt(&client, sockopt::SocketError).unwrap()
+        });
+        let ns = pair.a.inode;
+        run.until("the end", |r| !r.tcp_ended(ns).is_empty());
+        assert_eq!(run.tcp_ended(ns)[0].change, TcpChange::GaveUp { errno, reset: false }, "{with}");
     }
 }
 
