@@ -146,8 +146,8 @@ pub struct JudgedFlow {
 }
 
 impl JudgedFlow {
-    /// Puts a record and its judgement together by the table of [`crate::assess`], and gathers what is unknown: from the
-    /// join, from the verdict of each end, from the outcome.
+    /// Puts a record and its judgement together by the table of [`assess()`], and gathers what is unknown: from the join,
+    /// from the verdict of each end, from the outcome.
     #[must_use]
     pub fn new(joined: JoinedFlow, judgement: Judgement) -> Self {
         let verdict = Verdict::both(judgement.egress, judgement.ingress);

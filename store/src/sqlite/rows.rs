@@ -1,4 +1,4 @@
-//! A flow record as a row: what its columns are, and how it is written; [`read`] is the way back. The file keeps every
+//! A flow record as a row: what its columns are, and how it is written; [`mod@read`] is the way back. The file keeps every
 //! field, so that what is read is what was written.
 
 mod read;
