@@ -1,4 +1,4 @@
-//! The stages, from source to sink: poll → [`prepare`](crate::document::prepare) each → store, and judge answer by answer
+//! The stages, from source to sink: poll → [`prepare`] each → store, and judge answer by answer
 //! → send dead letters → commit.
 //!
 //! Offsets are committed after the store's answer and the acknowledgement of the dead letters: at least once. Dead
