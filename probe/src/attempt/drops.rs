@@ -44,6 +44,15 @@ struct Dropped {
     fate: Fate,
 }
 
+impl Dropped {
+    /// Says whether a later drop between the same ends belongs to another attempt. The kernel tells a second one of the
+    /// same namespace and reason only then: for a SYN with another sequence number, or a datagram after 60 s. What comes
+    /// from elsewhere may be a packet of this attempt.
+    fn is_of_an_attempt_before(&self, later: &DropEvent) -> bool {
+        later.first && later.netns == self.event.netns && later.reason == self.event.reason
+    }
+}
+
 /// The drops remembered.
 #[derive(Debug)]
 pub(super) struct Drops {
@@ -112,18 +121,21 @@ impl Drops {
         true
     }
 
+    fn forget(&mut self, id: SlabId) {
+        let Some(dropped) = self.table.remove(id) else { return };
+        for tuple in tuples(&dropped.event).into_iter().flatten() {
+            if self.by_tuple.get(&tuple) == Some(&id) {
+                self.by_tuple.remove(&tuple);
+            }
+        }
+    }
+
     fn forget_old(&mut self, now: KernelNs) {
         while let Some(Reverse((until, id))) = self.remembered.peek().copied()
             && until <= now
         {
             self.remembered.pop();
-            if let Some(dropped) = self.table.remove(id) {
-                for tuple in tuples(&dropped.event).into_iter().flatten() {
-                    if self.by_tuple.get(&tuple) == Some(&id) {
-                        self.by_tuple.remove(&tuple);
-                    }
-                }
-            }
+            self.forget(id);
         }
         while let Some((at, tuple)) = self.ended_order.front().copied()
             && now.ms_since(at) >= REMEMBER_ENDED_MS
@@ -167,9 +179,13 @@ impl Attempts {
             }
             return;
         }
-        if let Some(known) = self.drops.find(&ends).and_then(|id| self.drops.table.get(id)) {
-            let reason = if known.fate == Fate::Matched { FilterReason::Matched } else { FilterReason::Repeated };
-            return desk.ledger.filtered(account, reason);
+        if let Some((id, known)) = self.drops.find(&ends).and_then(|id| Some((id, self.drops.table.get(id)?))) {
+            if !known.is_of_an_attempt_before(event) {
+                let reason = if known.fate == Fate::Matched { FilterReason::Matched } else { FilterReason::Repeated };
+                return desk.ledger.filtered(account, reason);
+            }
+            self.settle(id, desk);
+            self.drops.forget(id);
         }
         let late = ends
             .iter()

@@ -183,6 +183,32 @@ fn the_same_packets_dropped_elsewhere_are_not_counted_again() {
 }
 
 #[test]
+fn a_port_used_again_is_another_attempt() {
+    let mut world = World::new().with_addresses();
+    for (protocol, at) in
+        [(Protocol::TCP, 5_000), (Protocol::TCP, 10_000), (Protocol::UDP, 70_000), (Protocol::UDP, 130_000)]
+    {
+        let from = tuple(protocol, "192.0.2.9", 6_000, "10.0.0.2", 80);
+        world.until(at).tell(drop_of(&from, at, FILTER, 102));
+    }
+    let records = world.until(135_000).finish();
+    let started = |protocol: Protocol| -> u64 {
+        records.iter().filter(|r| r.protocol == protocol).map(|r| r.counters.flows_started).sum()
+    };
+    assert_eq!((started(Protocol::TCP), started(Protocol::UDP)), (2, 2));
+    assert_eq!(world.filtered(FilterReason::Repeated), 0);
+}
+
+#[test]
+fn a_port_used_again_at_once_leaves_no_drop_out() {
+    let mut world = World::new().with_addresses();
+    let from = tuple(Protocol::TCP, "192.0.2.9", 6_000, "10.0.0.2", 80);
+    world.tell(drop_of(&from, 1, FILTER, 102)).tell(drop_of(&from, 500, FILTER, 102)).until(3_500);
+    let one = "dst dropped tcp 192.0.2.9>10.0.0.2:80 NETFILTER_DROP 1/1/1/0 0+0";
+    world.expect(&[one, one]);
+}
+
+#[test]
 fn each_five_tuple_counts() {
     let mut world = World::new().with_addresses();
     for port in 1..=20 {
