@@ -1,8 +1,9 @@
 //! The checks behind `millrace doctor`. Each looks at one thing and says what was found and, if that is not as it should
-//! be, what to do. They read files and take no rights that `millrace run` would not need.
+//! be, what to do. They take no rights that `millrace run` would not need, and leave nothing behind.
 
 mod capabilities;
 mod clock;
+mod hooks;
 mod kernel;
 mod places;
 
@@ -89,6 +90,8 @@ pub(crate) fn examine(host: &Host, global: &GlobalArguments, names: &NameArgumen
         kernel::conntrack(host),
         clock::check(host),
     ]);
+    let hooks = hooks::check(&checks);
+    checks.extend(hooks);
     checks.extend(places::check(global, names));
     checks
 }

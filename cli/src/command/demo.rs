@@ -65,7 +65,7 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &DemoArguments) -> 
     if let Some(run_for) = arguments.run_for {
         source::end_after(run_for, &shutdown);
     }
-    let writer = FlowWriter::new(arguments.output, terminal, Zoned::now());
+    let writer = FlowWriter::live(arguments.output, terminal, Zoned::now());
     run::run_and_show(pipeline, Some(writer), &shutdown).await?;
     sum_up(&store, terminal).await
 }

@@ -65,7 +65,8 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &FlowsArguments) ->
     let store = kept::open(global)?;
     let terminal = Terminal::of_stdout(global.color);
     let notes = kept::notes(&store, selection.from, terminal.interactive).await?;
-    let mut shown = Shown::on_stdout(FlowWriter::new(arguments.output, terminal, now));
+    let writer = if arguments.follow { FlowWriter::live } else { FlowWriter::new };
+    let mut shown = Shown::on_stdout(writer(arguments.output, terminal, now));
     notes.print();
     if arguments.follow {
         follow_from(&store, &selection, arguments.last, &mut shown).await?;

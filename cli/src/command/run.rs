@@ -97,7 +97,7 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &RunArguments) -> C
     if let Some(run_for) = arguments.run_for {
         source::end_after(run_for, &shutdown);
     }
-    let writer = show.then(|| FlowWriter::new(arguments.output, terminal, Zoned::now()));
+    let writer = show.then(|| FlowWriter::live(arguments.output, terminal, Zoned::now()));
     run_and_show(pipeline, writer, &shutdown).await?;
     Ok(Exit::Yes)
 }

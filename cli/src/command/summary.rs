@@ -1,10 +1,12 @@
 //! `millrace summary`: stored flows by pair and outcome.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
 use jiff::Zoned;
-use store::{AggregateAnswer, AggregateQuery, AggregateRow, FlowStore, GroupBy};
+use store::{AggregateAnswer, AggregateQuery, AggregateRow, FlowStore, GroupBy, Sums};
 
 use crate::arguments::GlobalArguments;
 use crate::failure::{CommandResult, Failure};
@@ -20,7 +22,8 @@ use crate::terminal::{Terminal, Tone};
   millrace summary --since 1h
   millrace summary --action deny --since today -o csv
 
-Attempts are counted once: by the initiator's node, or by the receiver's where the initiator is no pod of the cluster.")]
+Attempts are counted once: by the initiator's node, or by the receiver's where the initiator is no pod of the cluster. The
+service asked for (svc) stands where no packet told which of its endpoints was meant.")]
 pub(crate) struct SummaryArguments {
     #[command(flatten)]
     selection: SelectionArguments,
@@ -66,16 +69,22 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &SummaryArguments) 
     Ok(kept::exit_of(&answer.partial))
 }
 
-const GROUPS: [GroupBy; 8] = [
+const GROUPS: [GroupBy; 10] = [
     GroupBy::SourceNamespace,
     GroupBy::SourceNameAggr,
     GroupBy::DestNamespace,
     GroupBy::DestNameAggr,
+    GroupBy::ServiceNamespace,
+    GroupBy::ServiceName,
     GroupBy::DestPort,
     GroupBy::Protocol,
     GroupBy::Outcome,
     GroupBy::Action,
 ];
+
+/// Places in [`GROUPS`].
+const DEST_NAME: usize = 3;
+const SERVICE: std::ops::RangeInclusive<usize> = 4..=5;
 
 /// Asks the store for the sums by pair, port and outcome, those with most attempts first.
 ///
@@ -88,9 +97,27 @@ pub(crate) async fn ask(store: &impl FlowStore, selection: &Selection, top: usiz
         filter: selection.filter.clone(),
         counting: selection.counting,
         group_by: GROUPS.to_vec(),
-        limit: top,
+        ..AggregateQuery::default()
     };
-    Ok(store.aggregate(&query).await?)
+    Ok(by_pair(store.aggregate(&query).await?, top))
+}
+
+/// Adds up groups that differ in their service alone, where the destination has a name of its own, and keeps the `top`
+/// with most attempts.
+fn by_pair(answer: AggregateAnswer, top: usize) -> AggregateAnswer {
+    let mut pairs: BTreeMap<Vec<Option<String>>, Sums> = BTreeMap::new();
+    for mut row in answer.rows {
+        if row.key[DEST_NAME].as_deref() != Some("-") {
+            row.key[SERVICE].fill(Some("-".to_owned()));
+        }
+        pairs.entry(row.key).or_default().add(&row.sums);
+    }
+    let mut rows: Vec<AggregateRow> = pairs.into_iter().map(|(key, sums)| AggregateRow { key, sums }).collect();
+    // Stable: pairs with as many attempts stay in the order of their keys.
+    rows.sort_by_key(|row| Reverse(row.sums.started));
+    let beyond = rows.len().saturating_sub(top) as u64;
+    rows.truncate(top);
+    AggregateAnswer { rows, groups_left_out: answer.groups_left_out + beyond, ..answer }
 }
 
 /// Prints the sums as a table with their total.
@@ -126,7 +153,8 @@ pub(crate) fn print_table(out: &mut dyn Write, answer: &AggregateAnswer, termina
 }
 
 fn table_row(row: &AggregateRow) -> Vec<Cell> {
-    let [source_namespace, source, dest_namespace, dest, port, protocol, outcome, action] = key(row);
+    let [source_namespace, source, dest_namespace, dest, service_namespace, service, port, protocol, outcome, action] =
+        key(row);
     let end = |namespace: &str, name: &str| match namespace {
         "-" => name.to_owned(),
         namespace => format!("{namespace}/{name}"),
@@ -139,7 +167,10 @@ fn table_row(row: &AggregateRow) -> Vec<Cell> {
     };
     vec![
         Cell::new(end(source_namespace, source)),
-        Cell::new(end(dest_namespace, dest)),
+        Cell::new(match service {
+            "-" => end(dest_namespace, dest),
+            service => format!("svc {}", end(service_namespace, service)),
+        }),
         Cell::new(if port.is_empty() { protocol.to_owned() } else { format!("{port}/{protocol}") }),
         Cell::toned(outcome, tone),
         Cell::new(action),
@@ -188,7 +219,7 @@ struct Report<'a> {
 #[derive(serde::Serialize)]
 struct Group<'a> {
     #[serde(flatten)]
-    key: std::collections::BTreeMap<&'static str, Option<&'a str>>,
+    key: BTreeMap<&'static str, Option<&'a str>>,
     #[serde(flatten)]
     sums: &'a store::Sums,
 }
@@ -205,5 +236,26 @@ impl<'a> From<&'a AggregateAnswer> for Report<'a> {
             total: &answer.total,
             partial: &answer.partial,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(dest: &str, service: &str, started: u128) -> AggregateRow {
+        let key = ["shop", "web-*", "data", dest, "data", service, "80", "tcp", "established", "allow"];
+        let key = key.iter().map(|value| Some((*value).to_owned())).collect();
+        AggregateRow { key, sums: Sums { started, records: 1, ..Sums::default() } }
+    }
+
+    #[test]
+    fn a_service_stands_only_where_the_endpoint_is_not_known() {
+        let rows = vec![row("-", "db", 4), row("db-*", "-", 3), row("db-*", "db", 2), row("-", "cache", 1)];
+        let answer = by_pair(AggregateAnswer { rows, ..AggregateAnswer::default() }, 2);
+        let shown: Vec<(&str, &str, u128)> =
+            answer.rows.iter().map(|row| (key(row)[DEST_NAME], key(row)[5], row.sums.started)).collect();
+        assert_eq!(shown, [("db-*", "-", 5), ("-", "db", 4)]);
+        assert_eq!(answer.groups_left_out, 1);
     }
 }

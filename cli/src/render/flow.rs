@@ -47,6 +47,13 @@ impl FlowWriter {
         Self { format, table: Table::new(columns, terminal), now, written: 0, header_written: false }
     }
 
+    /// Makes a writer for flows shown as they come: columns are wide enough from the start, so that what comes later
+    /// stands below what came first, and the lines of two such writers below each other.
+    pub(crate) fn live(format: Format, terminal: Terminal, now: Zoned) -> Self {
+        let columns = if format == Format::Wide { WIDE_COLUMNS } else { LIVE_COLUMNS };
+        Self { table: Table::new(columns, terminal), ..Self::new(format, terminal, now) }
+    }
+
     /// Returns how many records were written.
     pub(crate) fn written(&self) -> u64 {
         self.written
@@ -119,13 +126,26 @@ const TABLE_COLUMNS: &[Column] = &[
     Column::text("WHY").may_cut(),
 ];
 
+/// Names as long as those of most workloads with their namespace and generated suffix.
+const LIVE_COLUMNS: &[Column] = &[
+    Column::text("TIME").expect(8),
+    Column::text("REP"),
+    Column::text("SOURCE").may_cut().expect(38),
+    Column::text("DESTINATION").may_cut().expect(38),
+    Column::text("PORT").expect(10),
+    Column::text("OUTCOME").expect(11),
+    Column::number("STARTED"),
+    Column::number("BYTES").expect(9),
+    Column::text("WHY").may_cut().expect(14),
+];
+
 fn table_row(record: &FlowRecord, now: &Zoned) -> Vec<Cell> {
     vec![
         Cell::toned(when::show(record.timestamp, now), Tone::Faint),
         Cell::new(&record.reporter),
         Cell::new(short_end(&source(record))),
-        Cell::new(short_end(&dest(record))),
-        Cell::new(port(record)),
+        Cell::new(service(record).unwrap_or_else(|| short_end(&dest(record)))),
+        Cell::new(port(record) + family(record)),
         Cell::toned(&record.outcome, tone(record)),
         Cell::new(record.num_flows_started.to_string()),
         Cell::new(quantity::bytes(u128::from(record.bytes_in) + u128::from(record.bytes_out))),
@@ -179,7 +199,7 @@ fn wide_row(record: &FlowRecord) -> Vec<Cell> {
         Cell::new(&record.reporter),
         Cell::new(full_end(&source(record))),
         Cell::new(address(record.source_ip)),
-        Cell::new(full_end(&dest(record))),
+        Cell::new(self::service(record).unwrap_or_else(|| full_end(&dest(record)))),
         Cell::new(address(record.dest_ip)),
         Cell::new(port(record)),
         Cell::new(service),
@@ -241,6 +261,19 @@ fn short_end(end: &End<'_>) -> String {
 fn full_end(end: &End<'_>) -> String {
     let name = if end.name == "-" || end.name == "*" { end.name_aggr } else { end.name };
     in_namespace(end.namespace, name)
+}
+
+/// The service that was asked for, where it is all that is known of the destination: no packet told the backend.
+fn service(record: &FlowRecord) -> Option<String> {
+    let known = record.dest_service_name != "-";
+    (known && record.dest_name_aggr == "-")
+        .then(|| format!("svc {}", in_namespace(&record.dest_service_namespace, &record.dest_service_name)))
+}
+
+/// Tells the flows of both families between the same ends apart, as `netstat` does: `tcp`, `tcp6`.
+fn family(record: &FlowRecord) -> &'static str {
+    let v6 = record.dest_ip.or(record.dest_original_ip).or(record.source_ip).is_some_and(|ip| ip.is_ipv6());
+    if v6 && record.dest_port.is_some() { "6" } else { "" }
 }
 
 fn in_namespace(namespace: &str, name: &str) -> String {

@@ -99,3 +99,32 @@ fn a_csv_field_is_never_a_formula() {
     let text = written(Format::Csv, &[flow_record().by("=1+1", "@cmd")]);
     assert!(text.contains(r#""'=1+1""#) && text.contains(r#""'@cmd""#), "{text}");
 }
+
+#[test]
+fn the_service_stands_where_its_endpoint_is_not_known() {
+    let unknown = FlowRecord {
+        dest_name: "-".into(),
+        dest_name_aggr: "-".into(),
+        dest_namespace: "-".into(),
+        dest_ip: Some("fd77:96::20".parse().unwrap()),
+        ..flow_record()
+    };
+    for format in [Format::Table, Format::Wide] {
+        assert!(written(format, std::slice::from_ref(&unknown)).contains("svc data/db"), "{format:?}");
+    }
+    assert!(written(Format::Table, &[unknown]).contains("5432/tcp6"), "IPv6 is told apart");
+}
+
+#[test]
+fn flows_of_two_live_writers_stand_below_each_other() {
+    let terminal = Terminal { interactive: false, colours: false, width: Some(110) };
+    let long = flow_record().by("rogue", "a-rather-long-workload-name-7f9d-*").went("dropped", "deny");
+    let lines = [flow_record(), FlowRecord { drop_reason: Some("NETFILTER_DROP".into()), ..long }].map(|record| {
+        let mut out = Vec::new();
+        FlowWriter::live(Format::Table, terminal, now()).write(&mut out, &[record]).unwrap();
+        String::from_utf8(out).unwrap()
+    });
+    assert_eq!(lines[0].lines().next(), lines[1].lines().next());
+    let port = |text: &str| text.lines().last().unwrap().find("5432/tcp");
+    assert_eq!(port(&lines[0]), port(&lines[1]));
+}
