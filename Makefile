@@ -10,8 +10,10 @@ MILLRACE := target/debug/millrace
 LAB := target/debug/lab
 # How long the demo runs: empty until Ctrl-C, or 30s, 2m, …
 FOR ?=
+# Which seeded bugs: empty for all, or words of their names.
+SEEDED ?=
 
-.PHONY: help setup build demo demo-sample test verify bench check fmt lint layers deny audit docs clean
+.PHONY: help setup build demo demo-sample test verify seeded bench check fmt lint layers deny audit docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +32,10 @@ test: build ## Set up and pass all tests (a tenth of the counts)
 
 verify: build ## All tests in full counts (about ten times as long)
 	@MILLRACE_SCALE=full cargo test --locked --workspace --no-fail-fast -- --nocapture --test-threads=1 2>&1 | .ci/summary
+	@tests/seeded/run
+
+seeded: setup ## Break a copy in many ways: each bug must be caught by its test (SEEDED="03 drop" tries those)
+	@tests/seeded/run $(SEEDED)
 
 bench: setup ## Measured comparisons, ratios within one run
 	@cargo run --locked --release --package bench

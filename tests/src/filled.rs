@@ -31,9 +31,12 @@ fn collect(path: &str, value: &Value, names: &mut BTreeSet<String>) {
     }
 }
 
-/// Returns the kind of a record that counts attempts, in plain words; nothing for one that counts none.
+/// Returns the kind of a record that counts attempts, in plain words; nothing for one that counts none, or that was
+/// written while a connection was open: TCP's own statistics come with its end.
 fn kind(record: &FlowRecord) -> Option<String> {
-    if record.num_flows_started == 0 {
+    let open =
+        record.outcome == "established" && record.proto == "tcp" && record.num_flows_completed < record.num_flows;
+    if record.num_flows_started == 0 || open {
         return None;
     }
     let ends = match (record.source_type.as_str(), record.dest_type.as_str()) {

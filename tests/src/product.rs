@@ -212,8 +212,14 @@ pub fn reconcile(data_dir: &Path) -> (Option<i32>, serde_json::Value) {
 /// # Panics
 /// If they do not; the message holds the whole report.
 pub fn assert_closed(data_dir: &Path) {
+    let (code, report) = balances(data_dir);
+    assert_eq!(code, Some(0), "the balance of `{}` is open:\n{report}", data_dir.display());
+}
+
+/// Returns the exit code of `millrace reconcile` over a data directory, and what it says.
+#[must_use]
+pub fn balances(data_dir: &Path) -> (Option<i32>, String) {
     let output = millrace(data_dir, &["reconcile"]);
-    let report = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "the balance of `{}` is open:\n{report}\n{errors}", data_dir.display());
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), said.into_owned())
 }

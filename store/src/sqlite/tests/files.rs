@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use flow::UnixMs;
 use tempfile::TempDir;
 
 use super::{day, write};
@@ -51,6 +52,20 @@ async fn keeps_the_newest_days_and_remembers_what_went() {
     drop(store);
     let store = SqliteStore::open(Options::in_dir(dir.path())).unwrap();
     assert_eq!(removed_ranges(&store).await, [(0, 3)], "it is written down");
+}
+
+#[tokio::test]
+async fn a_record_over_midnight_lies_under_the_day_of_its_end() {
+    let dir = TempDir::new().unwrap();
+    let store = SqliteStore::open(Options::in_dir(dir.path())).unwrap();
+    let midnight = day(1);
+    let mut record = minimal(0, midnight);
+    record.start_time = (midnight - 15_000) / 1000;
+    (record.oldest_start, record.newest_start) = (UnixMs(midnight - 9_000), UnixMs(midnight - 1));
+    write(&store, vec![record]).await;
+    assert_eq!(store.state().await.unwrap().days, ["2026-11-26"]);
+    let that_day = FlowQuery { from: Some(UnixMs(midnight)), to: Some(UnixMs(day(2))), ..everything() };
+    assert_eq!(store.flows(&that_day).await.unwrap().records.len(), 1);
 }
 
 #[tokio::test]
