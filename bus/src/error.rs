@@ -46,6 +46,42 @@ pub enum BusError {
         /// The position after the last record that was delivered.
         end: u64,
     },
+    /// Records were deleted before the group read them, by the topic's retention. Reading stops until somebody says that
+    /// the range is given up.
+    #[error(
+        "records {from} to {to}, the last not counted, in partition {partition} of topic `{topic}` were deleted before \
+         group `{group}` read them: lengthen the topic's retention, then move the group to {to} to go on without them"
+    )]
+    OffsetsLost {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: u32,
+        /// The group that was to read them.
+        group: Arc<str>,
+        /// The first offset that is gone.
+        from: u64,
+        /// The first offset that is still there.
+        to: u64,
+    },
+    /// The partition is not the one that the group read: it ends before the group's position, or knows nothing of the
+    /// group any more. The topic was deleted and made again, or lost its end.
+    #[error(
+        "partition {partition} of topic `{topic}` is not the one that group `{group}` read up to {next} (it ends at {end}): \
+         the topic was deleted and made again, or lost its end; find out which, then move the group to where it is to go on"
+    )]
+    TopicReplaced {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: u32,
+        /// The group that reads it.
+        group: Arc<str>,
+        /// How far the group had come.
+        next: u64,
+        /// Where the partition ends now.
+        end: u64,
+    },
     /// The engine cannot be reached or does not answer for now.
     #[error("the bus does not answer: {reason}")]
     Unavailable {
@@ -79,6 +115,8 @@ impl BusError {
             | Self::TooLarge { .. }
             | Self::UnknownPartition { .. }
             | Self::NotDelivered { .. }
+            | Self::OffsetsLost { .. }
+            | Self::TopicReplaced { .. }
             | Self::Refused { .. } => Fate::Permanent,
         }
     }
@@ -91,6 +129,8 @@ impl BusError {
             Self::TooLarge { .. } => "too_large",
             Self::UnknownPartition { .. } => "unknown_partition",
             Self::NotDelivered { .. } => "not_delivered",
+            Self::OffsetsLost { .. } => "offsets_lost",
+            Self::TopicReplaced { .. } => "topic_replaced",
             Self::Unavailable { .. } => "unavailable",
             Self::Refused { .. } => "refused",
         }

@@ -15,6 +15,8 @@
 //!
 //! [`InProcessBus`] is the engine of a single process: memory only, bounded in records and bytes. What it holds when
 //! the process dies is gone; the roles state that as a gap.
+//!
+//! [`kafka::KafkaBus`] is the engine on Kafka.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout))]
 
@@ -22,6 +24,7 @@ pub mod contract;
 mod engine;
 mod error;
 mod in_process;
+pub mod kafka;
 mod record;
 mod watermark;
 
