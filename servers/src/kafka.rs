@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::system;
 use crate::place::RunFolder;
@@ -24,19 +24,21 @@ pub struct KafkaOptions {
     pub advertised: Option<SocketAddr>,
     /// The Java heap in MiB.
     pub heap_mib: u32,
+    /// Where the folder with its settings, data and log is made; none: in `target/servers/run`.
+    pub runs: Option<PathBuf>,
 }
 
 impl Default for KafkaOptions {
     fn default() -> Self {
-        Self { properties: Vec::new(), advertised: None, heap_mib: 512 }
+        Self { properties: Vec::new(), advertised: None, heap_mib: 512, runs: None }
     }
 }
 
 impl KafkaOptions {
     /// Sets a broker property.
     #[must_use]
-    pub fn property(mut self, name: &str, value: impl ToString) -> Self {
-        self.properties.push((name.to_owned(), value.to_string()));
+    pub fn property(mut self, name: &str, value: &str) -> Self {
+        self.properties.push((name.to_owned(), value.to_owned()));
         self
     }
 }
@@ -57,7 +59,7 @@ impl Kafka {
         available(Product::Kafka)?;
         let java = jdk::find(Product::Kafka)?.join("bin/java").display().to_string();
         let jars = artifact::kafka()?.join("libs/*").display().to_string();
-        let folder = RunFolder::new("kafka")?;
+        let folder = RunFolder::new("kafka", options.runs.as_deref())?;
         let (client, controller) = (port::free()?, port::free()?);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, client));
         let settings = folder.path().join("server.properties");
@@ -172,7 +174,7 @@ mod tests {
     #[test]
     fn properties_of_the_caller_come_last_and_the_advertised_address_is_told() {
         let options = KafkaOptions { advertised: Some("127.0.0.1:7".parse().unwrap()), ..KafkaOptions::default() };
-        let options = options.property("num.partitions", 9);
+        let options = options.property("num.partitions", "9");
         let text = properties(&options, "127.0.0.1:5".parse().unwrap(), 6, Path::new("/d"));
         assert!(text.contains("listeners=PLAINTEXT://127.0.0.1:5,CONTROLLER://127.0.0.1:6\n"), "{text}");
         assert!(text.contains("advertised.listeners=PLAINTEXT://127.0.0.1:7\n"), "{text}");

@@ -53,10 +53,11 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a fresh folder, and sweeps those whose owners are gone.
-    pub(crate) fn new(name: &str) -> Result<Self, ServerError> {
+    /// Makes a fresh folder below `runs` (none: in the cache), and sweeps those whose owners are gone.
+    pub(crate) fn new(name: &str, runs: Option<&Path>) -> Result<Self, ServerError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let runs = root().join("run");
+        let runs = runs.map_or_else(|| root().join("run"), Path::to_owned);
+        let runs = std::path::absolute(&runs).map_err(system(format!("find `{}`", runs.display())))?;
         let doing = format!("make a folder below `{}`", runs.display());
         fs::create_dir_all(&runs).map_err(system(&doing))?;
         let _sweeping = lock("run")?;
@@ -107,13 +108,13 @@ mod tests {
 
     #[test]
     fn folders_are_gone_with_their_owner_and_swept_without() {
-        let held = RunFolder::new("held").unwrap();
+        let held = RunFolder::new("held", None).unwrap();
         let path = held.path().to_owned();
         let runs = path.parent().unwrap().to_owned();
         let orphan = runs.join("orphan-0-0");
         fs::create_dir_all(&orphan).unwrap();
         File::create(runs.join("orphan-0-0.owner")).unwrap();
-        let other = RunFolder::new("other").unwrap();
+        let other = RunFolder::new("other", None).unwrap();
         assert!(path.exists(), "a folder in use was swept");
         assert!(!orphan.exists(), "a folder without owner was kept");
         drop((held, other));

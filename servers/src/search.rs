@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::system;
 use crate::place::RunFolder;
@@ -35,21 +35,23 @@ pub struct SearchOptions {
     pub settings: Vec<(String, String)>,
     /// The Java heap in MiB.
     pub heap_mib: u32,
+    /// Where the folder with its settings, data and log is made; none: in `target/servers/run`.
+    pub runs: Option<PathBuf>,
     /// Who may come in.
     pub security: Security,
 }
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { settings: Vec::new(), heap_mib: 512, security: Security::Open }
+        Self { settings: Vec::new(), heap_mib: 512, runs: None, security: Security::Open }
     }
 }
 
 impl SearchOptions {
     /// Adds a setting; the value is YAML.
     #[must_use]
-    pub fn setting(mut self, name: &str, value: impl ToString) -> Self {
-        self.settings.push((name.to_owned(), value.to_string()));
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -83,7 +85,7 @@ impl Search {
         available(product)?;
         let home = home::of(product, options.security)?;
         let account = account::unprivileged()?;
-        let folder = RunFolder::new(product.artifact())?;
+        let folder = RunFolder::new(product.artifact(), options.runs.as_deref())?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()?));
         let config = settings::lay_out(product, &home, folder.path())?;
         let secured = match options.security {

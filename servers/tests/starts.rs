@@ -1,5 +1,7 @@
 //! Each product starts, answers, survives a kill with its data, and leaves nothing behind.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -12,7 +14,7 @@ fn kafka_survives_a_kill_and_leaves_nothing_behind() {
     if !servers::can_run("kafka_survives_a_kill", &[Product::Kafka]) {
         return;
     }
-    let kafka = Kafka::start(&KafkaOptions::default().property("message.max.bytes", 2_000_000)).unwrap();
+    let kafka = Kafka::start(&KafkaOptions::default().property("message.max.bytes", "2000000")).unwrap();
     let (bootstrap, folder) = (kafka.bootstrap(), kafka.folder().to_owned());
     assert!(TcpStream::connect(&bootstrap).is_ok());
     assert!(owners(&folder) > 0);
