@@ -14,13 +14,16 @@ use tokio::time::{Instant, timeout_at};
 use super::blocking;
 use super::client::{self, Plain};
 use super::credentials::Fingerprint;
-use super::member::{Member, Place};
+use super::member::Member;
 use super::reading::{self, Client, Context};
 use super::settings::KafkaSettings;
 use crate::{BusError, Consumer, Delivered, Resume};
 
 /// What one poll waits at most: a year.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Between two tries to commit while partitions are being shared anew.
+const SHARING_PAUSE: Duration = Duration::from_millis(50);
 
 /// A member of a group. Dropping it leaves the group.
 pub struct KafkaConsumer {
@@ -115,27 +118,36 @@ impl Drop for KafkaConsumer {
     }
 }
 
+/// Commits, and waits out a sharing of partitions that is under way: only its end says which of them are still ours.
 fn commit(client: &Client, context: &Context, positions: &[Resume]) -> Result<Vec<Resume>, BusError> {
-    let _ours = context.member.ownership.lock();
-    let (ours, mut lost) = context.member.state().sort(positions)?;
-    if ours.is_empty() {
-        return Ok(lost);
-    }
-    let refused = |error: &KafkaError| client::failure(error, &context.plain.complaint);
-    let list = with_epochs(client, &ours).map_err(|error| refused(&error))?;
-    match client.commit(&list, CommitMode::Sync) {
-        Ok(()) => context.member.state().committed(&ours),
-        Err(error) if is_of_another(&error) => {
-            // The group went on without us: whatever we thought was ours is not. The rebalance that follows says so too.
-            let owned: Vec<Place> = context.member.state().owned().keys().cloned().collect();
-            for place in owned {
-                context.member.state().lose(&place);
-            }
-            lost.extend(ours);
+    let deadline = std::time::Instant::now() + context.wait;
+    loop {
+        let error = match try_commit(client, context, positions)? {
+            Ok(lost) => return Ok(lost),
+            Err(error) => error,
+        };
+        if !is_of_the_past(&error) || std::time::Instant::now() > deadline {
+            return Err(client::failure(&error, &context.plain.complaint));
         }
-        Err(error) => return Err(refused(&error)),
+        std::thread::sleep(SHARING_PAUSE);
     }
-    Ok(lost)
+}
+
+fn try_commit(
+    client: &Client,
+    context: &Context,
+    positions: &[Resume],
+) -> Result<Result<Vec<Resume>, KafkaError>, BusError> {
+    let _ours = context.member.ownership.lock();
+    let (ours, lost) = context.member.state().sort(positions)?;
+    if ours.is_empty() {
+        return Ok(Ok(lost));
+    }
+    let done = with_epochs(client, &ours).and_then(|list| client.commit(&list, CommitMode::Sync));
+    Ok(done.map(|()| {
+        context.member.state().committed(&ours);
+        lost
+    }))
 }
 
 /// Returns the positions with the leader epoch that was read last, so that a reader after a change of leaders finds out
@@ -161,10 +173,13 @@ fn with_epochs(client: &Client, positions: &[Resume]) -> Result<TopicPartitionLi
     Ok(list)
 }
 
-/// Returns true if the group does not know this member any more.
-fn is_of_another(error: &KafkaError) -> bool {
+/// Returns true if the group has moved on since we last heard of it. It may have left us the partition or not.
+fn is_of_the_past(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
-    matches!(error.rdkafka_error_code(), Some(Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId))
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress)
+    )
 }
 
 fn lag(client: &Client, context: &Context) -> Result<u64, BusError> {

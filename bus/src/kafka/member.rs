@@ -66,7 +66,15 @@ impl Member {
     pub(super) fn push(&self, group: &Arc<str>, one: Delivered) {
         let mut state = self.state();
         let place = (Arc::clone(&one.record.topic), one.partition);
-        let Some(owned) = state.owned.get_mut(&place) else { return };
+        let Some(owned) = state.owned.get_mut(&place) else {
+            // Cannot be: what is read and who owns it is settled on one thread. To read on would stall without a word.
+            let (topic, partition) = place;
+            let reason = format!("a record of partition {partition} of topic `{topic}` came, which is not ours");
+            state.fault.get_or_insert(BusError::Refused { reason });
+            drop(state);
+            self.news.notify_one();
+            return;
+        };
         if one.offset < owned.next {
             let (topic, partition) = place;
             let (next, end) = (owned.next, one.offset);

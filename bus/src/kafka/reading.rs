@@ -69,16 +69,18 @@ impl Context {
     /// Learns where to begin in the partitions that we are given. Tries until it is told or the consumer is closed: to
     /// begin anywhere else would skip records or read all of them again.
     fn gain(&self, client: &Client, given: &TopicPartitionList) -> TopicPartitionList {
-        loop {
+        // A member may be given nothing more; there is nothing to ask then.
+        while given.count() > 0 {
             match look(client, given, self.wait) {
                 Ok(found) => return self.begin(&found),
                 Err(error) => self.member.trouble(client::failure(&error, &self.plain.complaint)),
             }
             if self.member.state().is_closed() {
-                return TopicPartitionList::new();
+                break;
             }
             std::thread::sleep(AGAIN);
         }
+        TopicPartitionList::new()
     }
 
     fn begin(&self, found: &Look) -> TopicPartitionList {

@@ -1,0 +1,6 @@
+//! The Kafka engine against real brokers, and against librdkafka's mock cluster for what a real one does not say on demand.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test may panic")]
+
+mod bed;
+mod contract;
