@@ -4,3 +4,4 @@
 
 mod bed;
 mod contract;
+mod faults;
