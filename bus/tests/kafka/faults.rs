@@ -238,7 +238,8 @@ async fn unread_records_that_were_deleted_are_named() {
     let (read, error) = read_to_fault(&mut consumer).await;
     assert_eq!(read, []);
     let topic: Arc<str> = Arc::from(&*name);
-    let lost = BusError::OffsetsLost { topic: Arc::clone(&topic), partition: 0, group: Arc::from(&*group), from: 20, to: 50 };
+    let lost =
+        BusError::OffsetsLost { topic: Arc::clone(&topic), partition: 0, group: Arc::from(&*group), from: 20, to: 50 };
     assert_eq!(error, lost);
     assert_eq!(consumer.poll(1, Duration::ZERO).await, Err(lost), "it stays until somebody acts");
     drop(consumer);

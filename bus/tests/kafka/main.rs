@@ -5,3 +5,5 @@
 mod bed;
 mod contract;
 mod faults;
+mod mocked;
+mod secured;
