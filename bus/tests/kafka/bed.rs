@@ -25,7 +25,7 @@ pub(crate) fn unique() -> u32 {
 
 /// Returns settings that find out about trouble in seconds.
 pub(crate) fn quick(bootstrap: &str) -> KafkaSettings {
-    let mut settings = KafkaSettings::at([bootstrap]);
+    let mut settings = KafkaSettings::at(bootstrap.split(','));
     settings.linger = Duration::from_millis(5);
     settings.session_timeout = Duration::from_secs(6);
     settings.poll_interval = Duration::from_secs(30);

@@ -7,3 +7,4 @@ mod contract;
 mod faults;
 mod mocked;
 mod secured;
+mod zombie;
