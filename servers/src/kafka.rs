@@ -48,6 +48,7 @@ impl KafkaOptions {
 pub struct Kafka {
     server: Server,
     address: SocketAddr,
+    advertised: SocketAddr,
 }
 
 impl Kafka {
@@ -81,13 +82,14 @@ impl Kafka {
         };
         let name = format!("{} at {address}", Product::Kafka);
         let server = Server::start(name, folder, launch, Box::new(move || ready::answers(address)))?;
-        Ok(Self { server, address })
+        Ok(Self { server, address, advertised: options.advertised.unwrap_or(address) })
     }
 
-    /// Returns what clients call `bootstrap.servers`: `127.0.0.1:PORT`, or the advertised address.
+    /// Returns what clients call `bootstrap.servers`: the advertised address, which is the broker's own unless another
+    /// was set.
     #[must_use]
     pub fn bootstrap(&self) -> String {
-        self.address.to_string()
+        self.advertised.to_string()
     }
 
     /// Returns the address that the broker itself listens on.

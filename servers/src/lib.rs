@@ -7,6 +7,7 @@
 //! - [`Kafka`] is one broker, [`Search`] one node; both can be killed, paused and started again on the same data
 //! - [`available`] and [`can_run`] say what this machine lacks; [`fetch`] downloads ahead of the first start
 //! - [`shared`] holds servers that all tests of a process use together
+//! - [`proxy`] stands in front of a server and breaks what passes, by rules that change while it runs
 //! - below: `artifact` (Maven, unpacking), `jdk`, `account` (the servers refuse root), `place` (cache and run folders),
 //!   `process` (starting, ending), `server` (what all servers have in common)
 
@@ -20,6 +21,7 @@ mod place;
 mod port;
 mod process;
 mod product;
+pub mod proxy;
 mod search;
 mod server;
 pub mod shared;
