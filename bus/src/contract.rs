@@ -102,7 +102,8 @@ macro_rules! bus_contract {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $check() {
-                if $can_run(stringify!($check)) {
+                let can_run: fn(&str) -> bool = $can_run;
+                if can_run(stringify!($check)) {
                     $crate::contract::$check::<$engine>().await;
                 }
             }

@@ -64,7 +64,7 @@ impl KafkaConsumer {
         let (reader, its, bytes) = (Arc::clone(&client), context.clone(), settings.fetch_bytes);
         std::thread::Builder::new()
             .name("kafka-reader".to_owned())
-            .spawn(move || reading::read(&reader, &its, bytes))
+            .spawn(move || reading::run(reader, &its, bytes))
             .map_err(|error| BusError::Unavailable { reason: format!("cannot start a thread: {error}") })?;
         Ok(Self { settings, topics, files, client, context })
     }
@@ -101,8 +101,19 @@ impl Consumer for KafkaConsumer {
         if let Some(foreign) = positions.iter().find(|position| !self.topics.contains(&position.topic)) {
             return Err(BusError::UnknownTopic { topic: Arc::clone(&foreign.topic) });
         }
-        let (client, context, positions) = (Arc::clone(&self.client), self.context.clone(), positions.to_vec());
-        blocking(move || commit(&client, &context, &positions)).await?
+        let deadline = Instant::now() + self.context.wait;
+        loop {
+            let (client, context, positions) = (Arc::clone(&self.client), self.context.clone(), positions.to_vec());
+            let error = match blocking(move || commit(&client, &context, &positions)).await?? {
+                Ok(lost) => return Ok(lost),
+                Err(error) => error,
+            };
+            // While partitions are shared anew, only the end of that says which of them are still ours.
+            if !is_of_the_past(&error) || Instant::now() > deadline {
+                return Err(client::failure(&error, &self.context.plain.complaint));
+            }
+            tokio::time::sleep(SHARING_PAUSE).await;
+        }
     }
 
     async fn lag(&mut self) -> Result<u64, BusError> {
@@ -118,22 +129,8 @@ impl Drop for KafkaConsumer {
     }
 }
 
-/// Commits, and waits out a sharing of partitions that is under way: only its end says which of them are still ours.
-fn commit(client: &Client, context: &Context, positions: &[Resume]) -> Result<Vec<Resume>, BusError> {
-    let deadline = std::time::Instant::now() + context.wait;
-    loop {
-        let error = match try_commit(client, context, positions)? {
-            Ok(lost) => return Ok(lost),
-            Err(error) => error,
-        };
-        if !is_of_the_past(&error) || std::time::Instant::now() > deadline {
-            return Err(client::failure(&error, &context.plain.complaint));
-        }
-        std::thread::sleep(SHARING_PAUSE);
-    }
-}
-
-fn try_commit(
+/// Commits what is ours and returns what is not; or says what the broker answered.
+fn commit(
     client: &Client,
     context: &Context,
     positions: &[Resume],

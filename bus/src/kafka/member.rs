@@ -109,6 +109,12 @@ impl Member {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
+    /// Waits a while; true if the member was closed by then.
+    pub(super) fn wait_for_end(&self, wait: Duration) -> bool {
+        let waited = self.room.wait_timeout_while(self.state(), wait, |state| !state.closed);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closed
+    }
+
     /// Takes up to `max` records, or tells what is wrong; none of both if there is nothing.
     pub(super) fn take(&self, max: usize) -> Result<Vec<Delivered>, BusError> {
         let mut state = self.state();

@@ -75,10 +75,9 @@ impl Context {
                 Ok(found) => return self.begin(&found),
                 Err(error) => self.member.trouble(client::failure(&error, &self.plain.complaint)),
             }
-            if self.member.state().is_closed() {
+            if self.member.wait_for_end(AGAIN) {
                 break;
             }
-            std::thread::sleep(AGAIN);
         }
         TopicPartitionList::new()
     }
@@ -86,6 +85,7 @@ impl Context {
     fn begin(&self, found: &Look) -> TopicPartitionList {
         // A copy of what the broker said: it keeps the leader epoch of each position.
         let placed = found.committed.clone();
+        self.plain.complaint.clear();
         for (place, bounds) in &found.bounds {
             let owned = match begin_at(&self.group, place, bounds.committed, bounds.begin, bounds.end) {
                 Ok(owned) => owned,
@@ -193,8 +193,16 @@ pub(super) fn find<'a>(
     list.find_partition(&place.0, i32::try_from(place.1).ok()?)
 }
 
-/// Reads until the member is closed. The group is left when the last holder of the client lets it go.
-pub(super) fn read(client: &Client, context: &Context, fetch_bytes: usize) {
+/// Reads until the member is closed, then leaves the group.
+pub(super) fn run(client: Arc<Client>, context: &Context, fetch_bytes: usize) {
+    read(&client, context, fetch_bytes);
+    // Leaving waits for the broker: the last to let the client go must be this thread, and not an async one.
+    while Arc::strong_count(&client) > 1 {
+        std::thread::park_timeout(POLL);
+    }
+}
+
+fn read(client: &Client, context: &Context, fetch_bytes: usize) {
     let member = &context.member;
     let mut topics: Vec<Arc<str>> = Vec::new();
     let (mut paused, mut looked) = (false, Instant::now());
@@ -235,7 +243,7 @@ fn explain(client: &Client, context: &Context, error: &KafkaError) {
         Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => check(client, context),
         // Told by the rebalance that follows; what was read is read again by whoever has the partitions then.
         Some(Code::PollExceeded) => {
-            tracing::warn!(group = &*context.group, "partitions lost: the group was not served in time")
+            tracing::warn!(group = &*context.group, "partitions lost: the group was not served in time");
         }
         Some(Code::PartitionEOF) => (),
         _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {

@@ -1,6 +1,7 @@
 //! Faults of brokers, groups and topics: nothing is lost, nothing is skipped in silence, order is kept. The marks in the
 //! names of sections are those of the fault catalogue.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use bus::{BusError, Consumer, Producer, Resume, Watermark};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use servers::proxy::{End, Flow, Lane, Rules, TcpProxy};
 use servers::{Kafka, KafkaOptions};
 
 use crate::bed::{
@@ -29,16 +31,27 @@ async fn topic(partitions: u32, change: impl FnOnce(&mut KafkaSettings)) -> (Kaf
     (KafkaBus::new(settings.clone()).unwrap(), settings, name)
 }
 
-/// Sends and reads while `disturb` does its worst with a broker; all come, in order.
-async fn nothing_is_lost_while(disturb: impl FnOnce(Arc<Kafka>) + Send + 'static) {
+/// A broker, and the proxy that clients reach it through.
+struct Reached {
+    broker: Kafka,
+    proxy: TcpProxy,
+}
+
+/// Sends and reads while `disturb` does its worst with a broker and the way to it; all come, in order. Returns how many
+/// copies came.
+async fn nothing_is_lost_while(disturb: impl FnOnce(&Reached) + Send + 'static) -> usize {
     const RECORDS: u64 = 20_000;
-    let broker = Arc::new(Kafka::start(&KafkaOptions::default()).unwrap());
-    let settings = quick(&broker.bootstrap());
+    let proxy = TcpProxy::start().unwrap();
+    let options = KafkaOptions { advertised: Some(proxy.address()), ..KafkaOptions::default() };
+    let broker = Kafka::start(&options).unwrap();
+    proxy.forward_to(broker.address());
+    let settings = quick(&proxy.address().to_string());
+    let reached = Reached { broker, proxy };
     create(&settings, TopicSpec::named("flows", 1)).await;
     let bus = KafkaBus::new(settings).unwrap();
     let disturbing = tokio::task::spawn_blocking(move || {
-        disturb(Arc::clone(&broker));
-        broker
+        disturb(&reached);
+        reached
     });
     let producer = bus.producer();
     let sending = tokio::spawn(async move {
@@ -62,11 +75,12 @@ async fn nothing_is_lost_while(disturb: impl FnOnce(Arc<Kafka>) + Send + 'static
         assert!(read.len() > at);
     }
     let failed = sending.await.unwrap();
-    let _broker = disturbing.await.unwrap();
+    let _reached = disturbing.await.unwrap();
     assert_eq!(firsts(&read), (0..RECORDS).collect::<Vec<_>>(), "the first copies come in order");
     let copies = read.len() - usize::try_from(RECORDS).unwrap();
     println!("{RECORDS} records, {failed} sends tried again, {copies} copies");
     assert!(copies <= 100 * failed as usize, "copies come only from sends that were tried again");
+    copies
 }
 
 // K1
@@ -76,7 +90,7 @@ async fn a_killed_broker_loses_and_doubles_nothing() {
     if !can_run("a_killed_broker_loses_and_doubles_nothing") {
         return;
     }
-    nothing_is_lost_while(|broker| {
+    nothing_is_lost_while(|Reached { broker, .. }| {
         for _ in 0..3 {
             std::thread::sleep(Duration::from_millis(1500));
             broker.kill();
@@ -86,6 +100,46 @@ async fn a_killed_broker_loses_and_doubles_nothing() {
     .await;
 }
 
+// K3
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_broker_is_waited_for() {
+    if !can_run("a_slow_broker_is_waited_for") {
+        return;
+    }
+    nothing_is_lost_while(|Reached { proxy, .. }| {
+        std::thread::sleep(Duration::from_secs(1));
+        let slow =
+            Lane { delay: Duration::from_millis(500), bytes_per_second: NonZeroU64::new(64 * 1024), ..Lane::default() };
+        proxy.set(Rules { to_server: slow, to_client: slow, ..Rules::default() });
+        std::thread::sleep(Duration::from_secs(15));
+        proxy.heal();
+    })
+    .await;
+}
+
+// K21
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swallowed_acknowledgements_double_nothing_within_a_producer() {
+    if !can_run("swallowed_acknowledgements_double_nothing_within_a_producer") {
+        return;
+    }
+    let copies = nothing_is_lost_while(|Reached { proxy, .. }| {
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(1500));
+            let swallow = Lane { flow: Flow::Swallow, ..Lane::default() };
+            proxy.set(Rules { to_client: swallow, ..Rules::default() });
+            std::thread::sleep(Duration::from_secs(1));
+            proxy.heal();
+            proxy.end_all(End::Reset);
+        }
+        assert!(proxy.counts().swallowed_bytes > 0);
+    })
+    .await;
+    assert_eq!(copies, 0, "the broker knows the numbers of what was sent again");
+}
+
 // K4
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,7 +147,7 @@ async fn a_frozen_broker_is_waited_for() {
     if !can_run("a_frozen_broker_is_waited_for") {
         return;
     }
-    nothing_is_lost_while(|broker| {
+    nothing_is_lost_while(|Reached { broker, .. }| {
         std::thread::sleep(Duration::from_secs(2));
         broker.pause().unwrap();
         // Longer than requests, sessions and deliveries may take here.

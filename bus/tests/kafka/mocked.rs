@@ -8,7 +8,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Answer};
 
-use crate::bed::{after, firsts, numbered, quick, read_until, send};
+use crate::bed::{PATIENCE, after, firsts, numbered, quick, read_until, send};
 
 struct Mocked {
     cluster: MockCluster<'static, DefaultProducerContext>,
@@ -100,17 +100,17 @@ async fn a_coordinator_that_is_away_is_waited_for() {
     let mut consumer = mocked.bus.consumer("group", &["flows"]).await.unwrap();
     let mut last = after(&read_until(&mut consumer, |read| read.len() >= 10).await[9]);
     mocked.cluster.request_errors(Api::OffsetCommit, &[Answer::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE; 2]);
-    for _ in 0..50 {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        assert!(tokio::time::Instant::now() < deadline, "no commit works");
         match consumer.commit(std::slice::from_ref(&last)).await {
             Ok(lost) if lost.is_empty() => break,
-            // The group was joined anew on the way: what was not committed comes again.
+            // The mock forgets a member whose connection ends: it joins anew, and what was not committed comes again.
             Ok(_) => last = after(&read_until(&mut consumer, |read| read.len() >= 10).await[9]),
             Err(error) => assert_eq!(error.fate(), Fate::Retryable, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(consumer.commit(&[last]).await, Ok(vec![]));
-    assert_eq!(consumer.lag().await, Ok(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
