@@ -64,7 +64,7 @@ impl KafkaConsumer {
         let (reader, its, bytes) = (Arc::clone(&client), context.clone(), settings.fetch_bytes);
         std::thread::Builder::new()
             .name("kafka-reader".to_owned())
-            .spawn(move || reading::run(reader, &its, bytes))
+            .spawn(move || reading::run(&reader, &its, bytes))
             .map_err(|error| BusError::Unavailable { reason: format!("cannot start a thread: {error}") })?;
         Ok(Self { settings, topics, files, client, context })
     }

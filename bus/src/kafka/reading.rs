@@ -194,10 +194,10 @@ pub(super) fn find<'a>(
 }
 
 /// Reads until the member is closed, then leaves the group.
-pub(super) fn run(client: Arc<Client>, context: &Context, fetch_bytes: usize) {
-    read(&client, context, fetch_bytes);
+pub(super) fn run(client: &Arc<Client>, context: &Context, fetch_bytes: usize) {
+    read(client, context, fetch_bytes);
     // Leaving waits for the broker: the last to let the client go must be this thread, and not an async one.
-    while Arc::strong_count(&client) > 1 {
+    while Arc::strong_count(client) > 1 {
         std::thread::park_timeout(POLL);
     }
 }

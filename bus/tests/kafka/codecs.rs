@@ -23,7 +23,7 @@ fn cpu() -> Duration {
 #[ignore = "a measurement, not a check"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn measure_codecs() {
-    const RECORDS: usize = 200_000;
+    const RECORDS: usize = 60_000;
     if !can_run("measure_codecs") {
         return;
     }
@@ -36,6 +36,7 @@ async fn measure_codecs() {
             let mut settings = quick(&broker.bootstrap());
             settings.compression = codec;
             settings.linger = Duration::from_millis(10);
+            settings.delivery_timeout = Duration::from_secs(60);
             create(&settings, TopicSpec::named(&name, 1)).await;
             let bus = KafkaBus::new(settings).unwrap();
             let producer = bus.producer();
