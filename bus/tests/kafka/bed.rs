@@ -35,8 +35,12 @@ pub(crate) fn quick(bootstrap: &str) -> KafkaSettings {
     settings
 }
 
+/// A century. The records of tests carry old times, and brokers delete by those.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// Makes a topic and waits until it is seen.
-pub(crate) async fn create(settings: &KafkaSettings, spec: TopicSpec) {
+pub(crate) async fn create(settings: &KafkaSettings, mut spec: TopicSpec) {
+    spec.retention.get_or_insert(FOR_EVER);
     let name = spec.name.clone();
     topics::apply(settings, &Plan { steps: vec![Step::Create(spec)] }).await.unwrap();
     let bus = KafkaBus::new(settings.clone()).unwrap();
