@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     fn statistics(hook: Hook, runs: u64, run_ns: u64) -> RunStatistics {
-        RunStatistics { hook, runs, run_ns, missed: 0 }
+        RunStatistics { hook, runs, run_ns, skipped: 0, missed: 0 }
     }
 
     #[test]
