@@ -38,10 +38,10 @@ pub struct TopicSettings {
 }
 
 impl TopicSettings {
-    /// Makes the settings of a topic of one partition that holds up to 65,536 records and 64 MiB: some seconds of a
+    /// Makes the settings of a topic of one partition that holds up to 65,536 records and 32 MiB: some seconds of a
     /// busy node, and a fraction of the memory that one process may use.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), partitions: 1, max_records: 65_536, max_bytes: 64 * 1024 * 1024 }
+        Self { name: name.into(), partitions: 1, max_records: 65_536, max_bytes: 32 * 1024 * 1024 }
     }
 }
 

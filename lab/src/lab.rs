@@ -203,6 +203,9 @@ impl Lab {
             netns::ip_batch(&step.namespace, &step.commands)?;
         }
         netns::settings(&self.id.netns("outside"), network::OUTSIDE_SETTINGS)?;
+        for name in network::namespaces(&self.id) {
+            netns::thread_links(&name)?;
+        }
         for node in NODES {
             let name = self.id.netns(node.name);
             netns::nft(&name, NODE_RULES)?;

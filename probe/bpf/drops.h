@@ -184,10 +184,9 @@ static __always_inline bool begins_anew(struct drop_value *known, const struct p
 	return __sync_val_compare_and_swap(&known->sequence, sequence, p->sequence) == sequence;
 }
 
-SEC("tp_btf/kfree_skb")
-int BPF_PROG(packet_dropped, struct sk_buff *skb, void *where, u32 reason)
+/* Done twice for one packet it counts a drop like one already told, which tells nothing. */
+static __always_inline void tell_drop(struct sk_buff *skb, u32 reason, int kind)
 {
-	int kind = reason_kind(reason), failed;
 	struct drop_value fresh = {}, *known;
 	struct drop_key key = {};
 	const unsigned char *ip;
@@ -195,24 +194,23 @@ int BPF_PROG(packet_dropped, struct sk_buff *skb, void *where, u32 reason)
 	struct drop_event *e;
 	u32 network, class;
 	bool v4, first;
+	int failed;
 
-	if (kind == REASON_NONE)
-		return 0;
 	v4 = skb->protocol == bpf_htons(ETH_P_IP);
 	network = skb->network_header;
 	if ((!v4 && skb->protocol != bpf_htons(ETH_P_IPV6)) || network == 0xffff)
-		return 0;
+		return;
 	ip = skb->head + network;
 	if (!read_network(&p, ip, v4) || !read_transport(&p, ip))
-		return 0;
+		return;
 	if (is_icmp(p.protocol) && !icmp_asks(p.protocol, p.icmp_type) &&
 	    !icmp_answers(p.protocol, p.icmp_type))
-		return 0;
+		return;
 	if (p.protocol == PROTO_IGMP)
-		return 0;
+		return;
 	first = p.protocol != PROTO_TCP || (p.tcp_flags & 0x12) == 0x02; /* SYN without ACK */
 	if (kind == REASON_OTHER && !first)
-		return 0;
+		return;
 
 	key.netns = netns_of_packet(skb);
 	key.reason = reason;
@@ -229,21 +227,21 @@ int BPF_PROG(packet_dropped, struct sk_buff *skb, void *where, u32 reason)
 	failed = 0;
 	if (known) {
 		if (!begins_anew(known, &p, first, fresh.last))
-			return 0;
+			return;
 	} else {
 		failed = bpf_map_update_elem(&drops, &key, &fresh, BPF_NOEXIST);
 		if (failed == -EEXIST) /* another CPU was first and tells */
-			return 0;
+			return;
 	}
 	count_seen(class, DIRECTION_DROP);
 	if (failed) {
 		count_lost(class, DIRECTION_DROP, LOSS_DROP_TABLE_FULL);
-		return 0;
+		return;
 	}
 	e = bpf_ringbuf_reserve(&drop_ring, sizeof(*e), 0);
 	if (!e) {
 		count_lost(class, DIRECTION_DROP, LOSS_DROP_RING_FULL);
-		return 0;
+		return;
 	}
 	__builtin_memset(e, 0, sizeof(*e));
 	e->kind = EVENT_DROP;
@@ -261,6 +259,42 @@ int BPF_PROG(packet_dropped, struct sk_buff *skb, void *where, u32 reason)
 	read_original(e, skb, v4);
 	count_reported(class, DIRECTION_DROP);
 	hand_over(e);
+}
+
+static __always_inline void tell_drop_again(struct sk_buff *skb, u32 reason)
+{
+	int kind = reason_kind(reason);
+	struct note *n;
+
+	if (kind == REASON_NONE)
+		return;
+	n = next_turn(PLACE_DROP, skb, reason);
+	if (!n)
+		return;
+	tell_drop(skb, reason, kind);
+	leave_note(n, skb, reason);
+}
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(packet_dropped, struct sk_buff *skb, void *where, u32 reason)
+{
+	int kind = reason_kind(reason);
+	struct note *n;
+
+	if (kind == REASON_NONE)
+		return 0;
+	n = first_turn(PLACE_DROP);
+	if (!n)
+		return 0;
+	tell_drop(skb, reason, kind);
+	leave_note(n, skb, reason);
+	return 0;
+}
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(packet_dropped_second, struct sk_buff *skb, void *where, u32 reason)
+{
+	tell_drop_again(skb, reason);
 	return 0;
 }
 

@@ -156,6 +156,7 @@ struct tcp_sock {
 	u32 mss_cache;
 	u32 snd_cwnd;
 	u32 snd_una;
+	u32 rcv_nxt;
 	u32 write_seq;
 	struct minmax rtt_min;
 } RELOCATED;

@@ -24,6 +24,7 @@ typedef __u64 u64;
 #include "shared.h"
 #include "kernel_types.h"
 #include "maps.h"
+#include "nesting.h"
 #include "sockets.h"
 #include "packets.h"
 #include "rejections.h"

@@ -33,8 +33,8 @@ struct {
 	__type(value, struct rejection);
 } rejections SEC(".maps");
 
-SEC("tp_btf/icmp_send")
-int BPF_PROG(icmp_sent, const struct sk_buff *skb, int type, int code)
+/* Done twice it is done once: each program does it. */
+static __always_inline void note_rejection(const struct sk_buff *skb, int type, int code)
 {
 	struct rejection r = {};
 	const unsigned char *ip;
@@ -42,20 +42,33 @@ int BPF_PROG(icmp_sent, const struct sk_buff *skb, int type, int code)
 	u32 sequence;
 
 	if (type != ICMP_UNREACHABLE || code == ICMP_TOO_BIG || code == ICMP_ROUTE_FAILED)
-		return 0;
+		return;
 	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return 0;
+		return;
 	ip = skb->head + skb->network_header;
 	if (bpf_probe_read_kernel(h, sizeof(h), ip) || h[9] != PROTO_TCP)
-		return 0;
+		return;
 	if (bpf_probe_read_kernel(tcp, sizeof(tcp), ip + (h[0] & 15) * 4))
-		return 0;
+		return;
 	if ((tcp[13] & 0x12) != 0x02) /* SYN without ACK */
-		return 0;
+		return;
 	__builtin_memcpy(&sequence, tcp + 4, sizeof(sequence));
 	r.at = bpf_ktime_get_ns();
 	r.error = code == ICMP_PORT ? ECONNREFUSED : EHOSTUNREACH;
 	bpf_map_update_elem(&rejections, &sequence, &r, BPF_ANY);
+}
+
+SEC("tp_btf/icmp_send")
+int BPF_PROG(icmp_sent, const struct sk_buff *skb, int type, int code)
+{
+	note_rejection(skb, type, code);
+	return 0;
+}
+
+SEC("tp_btf/icmp_send")
+int BPF_PROG(icmp_sent_second, const struct sk_buff *skb, int type, int code)
+{
+	note_rejection(skb, type, code);
 	return 0;
 }
 

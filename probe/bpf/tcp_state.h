@@ -94,10 +94,16 @@ static __always_inline void adopt(struct memory *m, u8 side, u64 started)
 	m->flags = MEMORY_COUNTED;
 }
 
-static __always_inline void tcp_connecting(struct sock *sk)
+static __always_inline void tcp_connecting(struct sock *sk, bool again)
 {
 	struct memory *m;
 
+	/* A socket that connects has ended whatever it did before. */
+	if (again) {
+		m = recall(sk);
+		if (m && m->flags & MEMORY_COUNTED)
+			return;
+	}
 	count_seen(CLASS_TCP, DIRECTION_OUT);
 	m = remember(sk);
 	if (!m) {
@@ -184,8 +190,9 @@ static __always_inline void tcp_ended(struct sock *sk, int was)
 	if (!m) {
 		if (was == TCP_SYN_SENT || was == TCP_SYN_RECV)
 			return;
-		unknown.flags = MEMORY_PREEXISTING;
-		m = &unknown;
+		/* remembered, so that its end is told once */
+		m = remember(sk) ?: &unknown;
+		m->flags = MEMORY_PREEXISTING;
 	} else if (!(m->flags & (MEMORY_COUNTED | MEMORY_PREEXISTING))) {
 		if (was == TCP_SYN_RECV) /* never established, so never counted */
 			return;
@@ -232,57 +239,127 @@ static __always_inline void tcp_ended(struct sock *sk, int was)
 	hand_over(r);
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tcp_state, struct sock *sk, int was, int now)
+/* Half of all changes are steps of closing: leave before anything is read. */
+static __always_inline bool is_told(int was, int now)
 {
-	/* Half of all changes are steps of closing: leave before anything is read. */
-	if (now != TCP_ESTABLISHED && now != TCP_SYN_SENT && now != TCP_CLOSE &&
-	    now != TCP_LISTEN && !(now == TCP_FIN_WAIT1 && was == TCP_SYN_RECV))
-		return 0;
+	return now == TCP_ESTABLISHED || now == TCP_SYN_SENT || now == TCP_CLOSE ||
+	       now == TCP_LISTEN || (now == TCP_FIN_WAIT1 && was == TCP_SYN_RECV);
+}
+
+static __always_inline void tcp_changed(struct sock *sk, int was, int now, bool again)
+{
 	if (sk->sk_protocol != PROTO_TCP)
-		return 0;
+		return;
 	if (now == TCP_SYN_SENT)
-		tcp_connecting(sk);
+		tcp_connecting(sk, again);
 	else if (now == TCP_LISTEN)
 		tcp_listening(sk);
 	else if (now != TCP_CLOSE)
 		tcp_established(sk, was);
 	else if (was != TCP_LISTEN && was != TCP_CLOSE)
 		tcp_ended(sk, was);
+}
+
+/* The ports tell the lives of one socket apart. */
+static __always_inline u64 tcp_note(struct sock *sk, int was, int now)
+{
+	u64 ports = (u64)sk->__sk_common.skc_num << 16 | sk->__sk_common.skc_dport;
+
+	return ports << 16 | was << 8 | now;
+}
+
+static __always_inline void tcp_changed_again(struct sock *sk, int was, int now)
+{
+	u64 detail = tcp_note(sk, was, now);
+	struct note *n;
+
+	if (!is_told(was, now))
+		return;
+	n = next_turn(PLACE_TCP_STATE, sk, detail);
+	if (!n)
+		return;
+	tcp_changed(sk, was, now, true);
+	leave_note(n, sk, detail);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state, struct sock *sk, int was, int now)
+{
+	struct note *n;
+
+	if (!is_told(was, now))
+		return 0;
+	n = first_turn(PLACE_TCP_STATE);
+	if (!n)
+		return 0;
+	tcp_changed(sk, was, now, false);
+	leave_note(n, sk, tcp_note(sk, was, now));
 	return 0;
 }
 
-SEC("tp_btf/tcp_retransmit_skb")
-int BPF_PROG(tcp_retransmit, struct sock *sk)
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state_second, struct sock *sk, int was, int now)
+{
+	tcp_changed_again(sk, was, now);
+	return 0;
+}
+
+/* What it does is done once a socket, so that each program may do it. */
+static __always_inline void tcp_sent_again(struct sock *sk)
 {
 	struct socket_event *e;
 	struct memory *m;
 
 	if (sk->__sk_common.skc_state != TCP_SYN_SENT)
-		return 0;
+		return;
 	m = recall(sk);
 	if (!m || m->flags & MEMORY_STALLED || !(m->flags & (MEMORY_COUNTED | MEMORY_PREEXISTING)))
-		return 0;
+		return;
 	e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
 		count_lost_event(LOSS_RING_FULL);
-		return 0;
+		return;
 	}
 	begin(e, EVENT_TCP_STALLED, bpf_ktime_get_ns(), m);
 	describe(e, sk);
 	m->flags |= MEMORY_STALLED;
 	speak(m);
 	hand_over(e);
+}
+
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(tcp_retransmit, struct sock *sk)
+{
+	tcp_sent_again(sk);
 	return 0;
 }
 
-SEC("tp_btf/tcp_receive_reset")
-int BPF_PROG(tcp_reset, struct sock *sk)
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(tcp_retransmit_second, struct sock *sk)
+{
+	tcp_sent_again(sk);
+	return 0;
+}
+
+static __always_inline void tcp_was_reset(struct sock *sk)
 {
 	struct memory *m = recall(sk);
 
 	if (m)
 		m->flags |= MEMORY_RESET;
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(tcp_reset, struct sock *sk)
+{
+	tcp_was_reset(sk);
+	return 0;
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(tcp_reset_second, struct sock *sk)
+{
+	tcp_was_reset(sk);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 //! The laboratory's ledger equals the flow records, attempt by attempt and byte by byte, and both balances close.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
 use std::path::Path;
 

@@ -11,7 +11,7 @@ use service::settings::{Problems, Size};
 pub(crate) struct RawBusSettings {
     /// Records that a topic holds in memory before its producer waits. Default: 65536.
     max_records: Option<u32>,
-    /// Bytes that a topic holds in memory before its producer waits. Default: 64MiB.
+    /// Bytes that a topic holds in memory before its producer waits. Default: 32MiB.
     max_bytes: Option<Size>,
 }
 

@@ -37,7 +37,21 @@ pub(super) fn attach_all(programs: &mut Ebpf, btf: &Btf, options: &KernelOptions
 }
 
 fn attach_one(programs: &mut Ebpf, btf: &Btf, options: &KernelOptions, hook: Hook) -> Result<(), HookError> {
-    let program = programs.program_mut(hook.name()).ok_or(HookError::Missing)?;
+    let attached = hook.programs().iter().try_for_each(|name| attach_program(programs, btf, options, hook, name));
+    if attached.is_err() {
+        unload(programs, hook);
+    }
+    attached
+}
+
+fn attach_program(
+    programs: &mut Ebpf,
+    btf: &Btf,
+    options: &KernelOptions,
+    hook: Hook,
+    name: &str,
+) -> Result<(), HookError> {
+    let program = programs.program_mut(name).ok_or(HookError::Missing)?;
     load_patiently(program, btf, hook.place()).map_err(HookError::Load)?;
     match hook.place() {
         Place::Iterator(_) => Ok(()), // attached for each reading
@@ -97,24 +111,36 @@ fn attach_cgroup(program: &mut Program, root: &File, place: Place) -> Result<(),
     }
 }
 
-/// Detaches and unloads one program. A program that is not loaded stays so.
+/// Detaches and unloads the programs of a hook, the last one first. A program that is not loaded stays so.
 pub(super) fn unload(programs: &mut Ebpf, hook: Hook) {
-    let result = match programs.program_mut(hook.name()) {
-        Some(Program::BtfTracePoint(p)) => p.unload(),
-        Some(Program::Iter(p)) => p.unload(),
-        Some(Program::CgroupSkb(p)) => p.unload(),
-        Some(Program::CgroupSock(p)) => p.unload(),
-        Some(Program::CgroupSockAddr(p)) => p.unload(),
-        _ => Ok(()),
-    };
-    if let Err(error) = result {
-        tracing::debug!(hook = hook.name(), %error, "cannot unload a kernel program");
+    for name in hook.programs().iter().rev() {
+        let result = match programs.program_mut(name) {
+            Some(Program::BtfTracePoint(p)) => p.unload(),
+            Some(Program::Iter(p)) => p.unload(),
+            Some(Program::CgroupSkb(p)) => p.unload(),
+            Some(Program::CgroupSock(p)) => p.unload(),
+            Some(Program::CgroupSockAddr(p)) => p.unload(),
+            _ => Ok(()),
+        };
+        // That it was never loaded is no news after a refusal.
+        if let Err(error) = result
+            && !matches!(error, ProgramError::NotLoaded)
+        {
+            tracing::debug!(program = *name, %error, "cannot unload a kernel program");
+        }
     }
 }
 
-/// Reads what the kernel counted of one program; none if it is not loaded.
+/// Reads what the kernel counted of a hook's programs; none if they are not loaded.
 pub(super) fn statistics(programs: &Ebpf, hook: Hook) -> Option<RunStatistics> {
-    let program = programs.program(hook.name())?.fd().ok()?;
-    let info = syscall::program_statistics(program.as_fd()).ok()?;
-    Some(RunStatistics { hook, runs: info.runs, run_ns: info.run_ns, missed: info.missed })
+    let of = |name: &&str| syscall::program_statistics(programs.program(name)?.fd().ok()?.as_fd()).ok();
+    let all: Vec<_> = hook.programs().iter().map(of).collect::<Option<_>>()?;
+    Some(RunStatistics {
+        hook,
+        runs: all[0].runs,
+        run_ns: all.iter().map(|program| program.run_ns).sum(),
+        skipped: all[0].missed,
+        // An event that was missed was skipped by each.
+        missed: all.iter().map(|program| program.missed).min().unwrap_or(0),
+    })
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use aya::programs::ProgramError;
 
-/// One program and the place in the kernel where it runs.
+/// What runs at one place in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Hook {
     /// TCP state changes: attempts, connections, their ends.
@@ -80,26 +80,33 @@ impl Hook {
         Self::Empty,
     ];
 
-    /// Returns the fixed name: that of the program in the kernel object, for reports and metrics.
+    /// Returns the fixed name: that of its first program in the kernel object, for reports and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
+        self.programs()[0]
+    }
+
+    /// Returns the names of the hook's programs in the kernel object, in the order in which they run. Where there is
+    /// more than one, each does what the kernel skipped of those before it (see `bpf/nesting.h`). Cgroup hooks and
+    /// iterators are never skipped, and only processes make cgroups.
+    pub(super) fn programs(self) -> &'static [&'static str] {
         match self {
-            Self::TcpState => "tcp_state",
-            Self::TcpRetransmit => "tcp_retransmit",
-            Self::TcpReset => "tcp_reset",
-            Self::IcmpSent => "icmp_sent",
-            Self::SocketError => "socket_error",
-            Self::Drops => "packet_dropped",
-            Self::CgroupMade => "cgroup_made",
-            Self::CgroupRemoved => "cgroup_removed",
-            Self::DatagramIn => "datagram_in",
-            Self::DatagramOut => "datagram_out",
-            Self::SocketCreated => "socket_created",
-            Self::ConnectIpv4 => "connect_ipv4",
-            Self::ConnectIpv6 => "connect_ipv6",
-            Self::SocketReleased => "socket_released",
-            Self::Scan => "scan",
-            Self::Empty => "empty",
+            Self::TcpState => &["tcp_state", "tcp_state_second"],
+            Self::TcpRetransmit => &["tcp_retransmit", "tcp_retransmit_second"],
+            Self::TcpReset => &["tcp_reset", "tcp_reset_second"],
+            Self::IcmpSent => &["icmp_sent", "icmp_sent_second"],
+            Self::SocketError => &["socket_error", "socket_error_second"],
+            Self::Drops => &["packet_dropped", "packet_dropped_second"],
+            Self::CgroupMade => &["cgroup_made"],
+            Self::CgroupRemoved => &["cgroup_removed"],
+            Self::DatagramIn => &["datagram_in"],
+            Self::DatagramOut => &["datagram_out"],
+            Self::SocketCreated => &["socket_created"],
+            Self::ConnectIpv4 => &["connect_ipv4"],
+            Self::ConnectIpv6 => &["connect_ipv6"],
+            Self::SocketReleased => &["socket_released"],
+            Self::Scan => &["scan"],
+            Self::Empty => &["empty"],
         }
     }
 
@@ -195,15 +202,17 @@ pub struct HookReport {
     pub state: HookState,
 }
 
-/// What the kernel counted of one attached program.
+/// What the kernel counted of the programs of one attached hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunStatistics {
     /// The hook.
     pub hook: Hook,
-    /// Runs, while statistics were on.
+    /// Events that it ran for, while statistics were on.
     pub runs: u64,
-    /// Time of these runs in nanoseconds.
+    /// Time of these runs in nanoseconds, of all its programs.
     pub run_ns: u64,
-    /// Runs that the kernel skipped because the program was interrupted by itself on one CPU.
+    /// Runs of the first program that the kernel skipped because one was under way on that CPU.
+    pub skipped: u64,
+    /// The most events that no program of the hook ran for.
     pub missed: u64,
 }

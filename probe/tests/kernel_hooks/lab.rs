@@ -69,6 +69,13 @@ impl Namespace {
         assert!(nft.wait().unwrap().success(), "nft refused: {rules}");
     }
 
+    /// Has packets that come in worked on by all CPUs, each of which is interrupted for it.
+    pub fn steer_to_all_cpus(&self) {
+        let cpus = std::thread::available_parallelism().unwrap().get().min(32);
+        let script = format!("echo {:x} > /sys/class/net/eth0/queues/rx-0/rps_cpus", (1_u64 << cpus) - 1);
+        run("ip", &["netns", "exec", &self.name, "sh", "-c", &script]);
+    }
+
     /// Runs a shell script inside the namespace and the cgroup.
     pub fn shell(&self, cgroup: &Cgroup, script: &str) -> Child {
         let procs = cgroup.path.join("cgroup.procs");

@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname, sendto, socket,
 };
@@ -144,4 +145,49 @@ fn no_free_port_is_told_as_never_sent() {
     assert!(matches!(failed.change, TcpChange::NeverSent { .. }), "{failed:#?}");
     assert_eq!((failed.tuple.remote_ip, failed.tuple.remote_port, failed.reported_before), (to.ip(), to.port(), false));
     drop(first);
+}
+
+/// Opens many sockets at once, none of which waits, to a port that refuses them or one that takes them.
+fn burst(to: SocketAddr, sockets: usize) {
+    let open = |_| {
+        let fd = tcp_socket(SockFlag::SOCK_NONBLOCK);
+        let _ = connect(fd.as_raw_fd(), &SockaddrStorage::from(to));
+        fd
+    };
+    let open: Vec<OwnedFd> = (0..sockets).map(open).collect();
+    for fd in &open {
+        poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)], PollTimeout::from(5_000_u16)).unwrap();
+    }
+}
+
+/// The kernel skips a program that is under way, and an interrupt may bring a batch of packets, each of which ends an
+/// attempt: what the first program was not run for, the second one or the release of the socket must have told.
+#[test]
+fn every_end_is_told_however_often_programs_are_skipped() {
+    const THREADS: usize = 4;
+    const ROUNDS: usize = 25;
+    const SOCKETS: usize = 100;
+    if !ready() {
+        return;
+    }
+    let pair = Pair::new();
+    pair.a.steer_to_all_cpus();
+    pair.b.steer_to_all_cpus();
+    let mut run = ProbeRun::start();
+    let refuses = SocketAddr::new(addr(B4), 84);
+    run.during(|| {
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| pair.a.run(|| (0..ROUNDS).for_each(|_| burst(refuses, SOCKETS))));
+            }
+        });
+    });
+    let (ns, attempts) = (pair.a.inode, THREADS * ROUNDS * SOCKETS);
+    run.until("all ends", |r| r.tcp_ended(ns).len() >= attempts);
+    run.settle();
+    assert_eq!(run.tcp_ended(ns).len(), attempts);
+    let skipped: u64 = run.kernel.run_statistics().iter().map(|hook| hook.skipped).sum();
+    let refused = TcpChange::GaveUp { errno: 111, reset: true };
+    let at_release = run.tcp_ended(ns).iter().filter(|event| event.change != refused).count();
+    println!("{attempts} attempts, {skipped} runs skipped, {at_release} ends told at the release");
 }
