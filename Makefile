@@ -13,13 +13,16 @@ FOR ?=
 # Which seeded bugs: empty for all, or words of their names.
 SEEDED ?=
 
-.PHONY: help setup build demo demo-sample test verify seeded bench check fmt lint layers deny audit docs clean
+.PHONY: help setup setup-servers build demo demo-sample test verify seeded bench check fmt lint layers deny audit docs clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Check the machine, name what is missing, install what may be installed
 	@.ci/setup
+
+setup-servers: ## The same for real Kafka, OpenSearch and Elasticsearch (MILLRACE_SERVERS=none does without them)
+	@.ci/setup servers
 
 build: setup ## Build everything once: the demo and the tests share it
 	@cargo build --locked --workspace --bins
@@ -27,10 +30,10 @@ build: setup ## Build everything once: the demo and the tests share it
 demo: build ## The lab and `millrace run` with real traffic (FOR=30s ends by itself); without root, the recorded sample
 	@MILLRACE=$(MILLRACE) LAB=$(LAB) lab/demo $(FOR)
 
-test: build ## Set up and pass all tests (a tenth of the counts)
+test: build setup-servers ## Set up and pass all tests (a tenth of the counts)
 	@cargo test --locked --workspace --no-fail-fast -- --nocapture --test-threads=1 2>&1 | .ci/summary
 
-verify: build ## All tests in full counts (about ten times as long)
+verify: build setup-servers ## All tests in full counts (about ten times as long)
 	@MILLRACE_SCALE=full cargo test --locked --workspace --no-fail-fast -- --nocapture --test-threads=1 2>&1 | .ci/summary
 	@tests/seeded/run
 

@@ -128,7 +128,37 @@ fn eprintln_progress(line: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::last_lines;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_filled_once_however_many_want_it() {
+        let name = format!("cached-test-{}", std::process::id());
+        let filled = AtomicU32::new(0);
+        let fill = |folder: &Path| {
+            filled.fetch_add(1, Ordering::Relaxed);
+            fs::write(folder.join("content"), "whole").map_err(system("write"))
+        };
+        // What failed half-way is not taken for whole.
+        let failed = cached(&name, |folder| {
+            fs::write(folder.join("content"), "ha").map_err(system("write"))?;
+            Err(ServerError::NotRunning("the test".to_owned()))
+        });
+        assert!(failed.is_err() && !is_cached(&name));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let folder = cached(&name, fill).unwrap();
+                    assert_eq!(fs::read_to_string(folder.join("content")).unwrap(), "whole");
+                });
+            }
+        });
+        assert_eq!(filled.load(Ordering::Relaxed), 1);
+        fs::remove_dir_all(place::root().join(&name)).unwrap();
+        fs::remove_file(place::root().join(format!("{name}.lock"))).unwrap();
+    }
 
     #[test]
     fn the_end_of_an_output_is_kept() {

@@ -3,13 +3,17 @@
 use std::path::Path;
 
 use crate::error::Missing;
-use crate::{Product, ServerError, artifact, jdk, search};
+use crate::{Product, ServerError, artifact, jdk, place, search};
 
 /// Returns what the machine lacks for a product, with the command that installs it. Downloads nothing.
 ///
 /// # Errors
 /// If something is missing.
 pub fn available(product: Product) -> Result<(), Missing> {
+    if place::switched_off() {
+        let what = format!("servers to be wanted, and `{}` is `none`", place::VARIABLE);
+        return Err(Missing { product, what, install: format!("unset {}", place::VARIABLE) });
+    }
     jdk::find(product)?;
     let mut commands = vec![("setpriv", "util-linux")];
     if !artifact::is_cached(&format!("{}-{}", product.artifact(), product.version())) {

@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use servers::{Kafka, KafkaOptions, Product, Search, SearchOptions, available, fetch};
+use servers::{Kafka, KafkaOptions, Lifetime, Product, Search, SearchOptions, available, fetch};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -29,6 +29,9 @@ pub(crate) enum Command {
         /// Java heap of each server, in MiB.
         #[arg(long, default_value_t = 512)]
         heap_mib: u32,
+        /// Start slower, for load that lasts.
+        #[arg(long)]
+        long: bool,
     },
     /// Download and unpack servers ahead of their first start.
     Fetch {
@@ -82,6 +85,14 @@ pub(crate) enum Format {
     Json,
 }
 
+/// What all servers of a command are given.
+#[derive(Debug, Clone)]
+struct Common {
+    heap_mib: u32,
+    runs: Option<PathBuf>,
+    lifetime: Lifetime,
+}
+
 /// A server that runs for as long as this is held.
 enum Running {
     Kafka(Kafka),
@@ -100,7 +111,10 @@ impl Running {
 /// Carries out a command.
 pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Up { servers, dir, format, heap_mib } => up(servers, dir.as_ref(), *format, *heap_mib),
+        Command::Up { servers, dir, format, heap_mib, long } => {
+            let lifetime = if *long { Lifetime::Long } else { Lifetime::Short };
+            up(servers, *format, Common { heap_mib: *heap_mib, runs: dir.clone(), lifetime })
+        }
         Command::Fetch { servers } => {
             let chosen: Vec<Product> = match servers.as_slice() {
                 [] => Product::ALL.to_vec(),
@@ -116,7 +130,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn up(names: &[Name], dir: Option<&PathBuf>, format: Format, heap_mib: u32) -> anyhow::Result<ExitCode> {
+fn up(names: &[Name], format: Format, common: Common) -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     // Listened for from the beginning: whoever gives up during a slow start gets an orderly end too.
@@ -139,10 +153,10 @@ fn up(names: &[Name], dir: Option<&PathBuf>, format: Format, heap_mib: u32) -> a
     });
     let end = end.context("cannot listen for signals")?;
     let (started, ready) = oneshot::channel();
-    let (chosen, runs) = (names.to_vec(), dir.cloned());
+    let chosen = names.to_vec();
     thread::spawn(move || {
         // If nobody waits any more, the servers end with this value.
-        let _ = started.send(start(&chosen, runs.as_ref(), heap_mib));
+        let _ = started.send(start(&chosen, &common));
     });
     let reason = runtime.block_on(async {
         tokio::pin!(end);
@@ -158,20 +172,23 @@ fn up(names: &[Name], dir: Option<&PathBuf>, format: Format, heap_mib: u32) -> a
 }
 
 /// Starts all at once: each spends most of its start waiting for its own threads.
-fn start(names: &[Name], runs: Option<&PathBuf>, heap_mib: u32) -> anyhow::Result<Vec<(Name, Running)>> {
+fn start(names: &[Name], common: &Common) -> anyhow::Result<Vec<(Name, Running)>> {
     let starts: Vec<_> = names
         .iter()
         .map(|&name| {
-            let runs = runs.cloned();
+            let Common { heap_mib, runs, lifetime } = common.clone();
             thread::spawn(move || {
                 let product = name.product();
                 say(&format!("starting {product}"));
                 let running = match name {
-                    Name::Kafka => {
-                        Running::Kafka(Kafka::start(&KafkaOptions { heap_mib, runs, ..KafkaOptions::default() })?)
-                    }
+                    Name::Kafka => Running::Kafka(Kafka::start(&KafkaOptions {
+                        heap_mib,
+                        runs,
+                        lifetime,
+                        ..KafkaOptions::default()
+                    })?),
                     Name::Opensearch | Name::Opensearch2 | Name::Elasticsearch => {
-                        let options = SearchOptions { heap_mib, runs, ..SearchOptions::default() };
+                        let options = SearchOptions { heap_mib, runs, lifetime, ..SearchOptions::default() };
                         Running::Search(Search::start(product, &options)?)
                     }
                 };

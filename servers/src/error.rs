@@ -9,13 +9,13 @@ use crate::Product;
 
 /// Something that a server needs and this machine lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{product} needs {what}; install: {install}")]
+#[error("{product} needs {what}; to have it: {install}")]
 pub struct Missing {
     /// The server.
     pub product: Product,
     /// What it needs.
     pub what: String,
-    /// The command that brings it, on Debian and Ubuntu.
+    /// The command that brings it (packages by their Debian names).
     pub install: String,
 }
 

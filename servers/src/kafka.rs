@@ -8,7 +8,7 @@ use crate::error::system;
 use crate::place::RunFolder;
 use crate::process::Launch;
 use crate::server::Server;
-use crate::{Product, ServerError, artifact, available, jdk, port};
+use crate::{Lifetime, Product, ServerError, artifact, available, jdk, port};
 
 mod ready;
 
@@ -26,11 +26,13 @@ pub struct KafkaOptions {
     pub heap_mib: u32,
     /// Where the folder with its settings, data and log is made; none: in `target/servers/run`.
     pub runs: Option<PathBuf>,
+    /// What it is started for.
+    pub lifetime: Lifetime,
 }
 
 impl Default for KafkaOptions {
     fn default() -> Self {
-        Self { properties: Vec::new(), advertised: None, heap_mib: 512, runs: None }
+        Self { properties: Vec::new(), advertised: None, heap_mib: 512, runs: None, lifetime: Lifetime::Short }
     }
 }
 
@@ -63,16 +65,21 @@ impl Kafka {
         let folder = RunFolder::new("kafka", options.runs.as_deref())?;
         let (client, controller) = (port::free()?, port::free()?);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, client));
+        let advertised = options.advertised.unwrap_or(address);
         let settings = folder.path().join("server.properties");
         let text = properties(options, address, controller, &folder.path().join("data"));
         fs::write(&settings, text).map_err(system(format!("write `{}`", settings.display())))?;
         let settings = settings.display().to_string();
-        // The first compiler alone: a broker of a test lives for seconds, and starts in half the time.
-        let quick = ["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:+UseSerialGC", "-cp", &jars];
+        let classes = ["-Xshare:auto", "-cp", &jars];
+        let quick = Lifetime::Short.java_options();
         let format = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", &settings];
-        artifact::run("format the data folder of Kafka", std::process::Command::new(&java).args(quick).args(format))?;
+        artifact::run(
+            "format the data folder of Kafka",
+            std::process::Command::new(&java).args(quick).args(classes).args(format),
+        )?;
         let heap = format!("-Xmx{}m", options.heap_mib);
-        let command = [java.as_str(), &heap].into_iter().chain(quick).chain(["kafka.Kafka", &settings]);
+        let options = [options.lifetime.java_options(), &classes].concat();
+        let command = [java.as_str(), &heap].into_iter().chain(options).chain(["kafka.Kafka", &settings]);
         let launch = Launch {
             command: command.map(str::to_owned).collect(),
             environment: Vec::new(),
@@ -82,7 +89,7 @@ impl Kafka {
         };
         let name = format!("{} at {address}", Product::Kafka);
         let server = Server::start(name, folder, launch, Box::new(move || ready::answers(address)))?;
-        Ok(Self { server, address, advertised: options.advertised.unwrap_or(address) })
+        Ok(Self { server, address, advertised })
     }
 
     /// Returns what clients call `bootstrap.servers`: the advertised address, which is the broker's own unless another

@@ -29,5 +29,5 @@ pub mod shared;
 pub use available::{available, can_run, fetch};
 pub use error::{Missing, ServerError};
 pub use kafka::{Kafka, KafkaOptions};
-pub use product::Product;
+pub use product::{Lifetime, Product};
 pub use search::{ClientCertificate, Password, Search, SearchOptions, Secured, Security};

@@ -11,12 +11,20 @@ use nix::unistd::geteuid;
 use crate::ServerError;
 use crate::error::system;
 
-/// Returns the folder of all servers: `MILLRACE_SERVERS`, else `target/servers` of the workspace. Where we are root and
+/// The variable that names the folder of all servers, or `none` to do without them.
+pub(crate) const VARIABLE: &str = "MILLRACE_SERVERS";
+
+/// Says whether somebody wants no servers.
+pub(crate) fn switched_off() -> bool {
+    std::env::var_os(VARIABLE).is_some_and(|value| value == "none")
+}
+
+/// Returns the folder of all servers: what `MILLRACE_SERVERS` names, else `target/servers` of the workspace. Where we are root and
 /// the unprivileged user could not get there (a checkout below `/root`), `/var/tmp/millrace-servers`.
 pub(crate) fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
-        if let Some(folder) = std::env::var_os("MILLRACE_SERVERS") {
+        if let Some(folder) = std::env::var_os(VARIABLE) {
             return PathBuf::from(folder);
         }
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));

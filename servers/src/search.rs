@@ -8,7 +8,7 @@ use crate::error::system;
 use crate::place::RunFolder;
 use crate::process::Launch;
 use crate::server::Server;
-use crate::{Product, ServerError, account, available, jdk, port};
+use crate::{Lifetime, Product, ServerError, account, available, jdk, port};
 
 mod home;
 mod ready;
@@ -37,13 +37,15 @@ pub struct SearchOptions {
     pub heap_mib: u32,
     /// Where the folder with its settings, data and log is made; none: in `target/servers/run`.
     pub runs: Option<PathBuf>,
+    /// What it is started for.
+    pub lifetime: Lifetime,
     /// Who may come in.
     pub security: Security,
 }
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { settings: Vec::new(), heap_mib: 512, runs: None, security: Security::Open }
+        Self { settings: Vec::new(), heap_mib: 512, runs: None, lifetime: Lifetime::Short, security: Security::Open }
     }
 }
 
@@ -100,17 +102,18 @@ impl Search {
         let variable = |name: &'static str, value: &Path| (name, value.display().to_string());
         let java = jdk::find(product)?;
         let heap = format!("-Xms{0}m -Xmx{0}m", options.heap_mib);
+        let java_options = [&[heap.as_str()], options.lifetime.java_options()].concat().join(" ");
         let temporary = folder.path().join("tmp");
         let environment = match product {
             Product::Elasticsearch9 => vec![
                 variable("ES_JAVA_HOME", &java),
-                ("ES_JAVA_OPTS", heap),
+                ("ES_JAVA_OPTS", java_options),
                 variable("ES_PATH_CONF", &config),
                 variable("ES_TMPDIR", &temporary),
             ],
             Product::Kafka | Product::OpenSearch2 | Product::OpenSearch3 => vec![
                 variable("OPENSEARCH_JAVA_HOME", &java),
-                ("OPENSEARCH_JAVA_OPTS", heap),
+                ("OPENSEARCH_JAVA_OPTS", java_options),
                 variable("OPENSEARCH_PATH_CONF", &config),
                 variable("OPENSEARCH_TMPDIR", &temporary),
             ],

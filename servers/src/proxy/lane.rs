@@ -86,12 +86,13 @@ pub(super) async fn run(
             }
             let (piece, pause) = piece(rest.len(), lane, passed);
             let (now, later) = rest.split_at(piece);
-            to.write_all(now).await.map_err(|_| Broken::ByPeer)?;
-            passed += piece as u64;
+            // Counted before, so that whoever has received bytes finds them counted.
             shared.count(|counts| match way {
                 Way::ToServer => counts.bytes_to_server += piece as u64,
                 Way::ToClient => counts.bytes_to_client += piece as u64,
             });
+            to.write_all(now).await.map_err(|_| Broken::ByPeer)?;
+            passed += piece as u64;
             rest = later;
             if let Some(cut) = lane.cut.filter(|cut| passed >= cut.after) {
                 match cut.by {

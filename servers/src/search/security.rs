@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -66,7 +67,14 @@ pub(super) fn make(product: Product, home: &Path, config: &Path) -> Result<Secur
         add_user(product, home, config, user, &password)?;
     }
     let password_file = folder.join("password");
-    fs::write(&password_file, &password).map_err(system(format!("write `{}`", password_file.display())))?;
+    let doing = || format!("write `{}`", password_file.display());
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&password_file)
+        .map_err(system(doing()))?;
+    file.write_all(password.as_bytes()).map_err(system(doing()))?;
     Ok(Secured {
         ca: folder.join("ca.pem"),
         user: user.to_owned(),
