@@ -214,7 +214,8 @@ impl ItemError {
 /// Tells duplicates from conflicts: what is stored is read and compared.
 async fn compare(inner: &Inner, items: &[Item<'_>], known: &[usize], answers: &mut [Answer]) {
     for part in known.chunks(500) {
-        let docs: Vec<Value> = part.iter().map(|at| json!({"_index": items[*at].index, "_id": items[*at].id})).collect();
+        let docs: Vec<Value> =
+            part.iter().map(|at| json!({"_index": items[*at].index, "_id": items[*at].id})).collect();
         let path = "_mget?_source_includes=@timestamp,num_flows_started,bytes_in,bytes_out,packets_in,packets_out,outcome,ledger";
         let found = match inner.connection.json(Method::Post, path, Body::Json(&json!({ "docs": docs }))).await {
             Ok(found) => found,

@@ -40,15 +40,27 @@ impl Fix {
     /// Returns what to do, for people.
     pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Credentials => "the cluster does not know us: check user, password file, API key or client certificate",
-            Self::Rights => "our user may not: grant it `create` and `create_index` on our indices, and reading their mappings",
+            Self::Credentials => {
+                "the cluster does not know us: check user, password file, API key or client certificate"
+            }
+            Self::Rights => {
+                "our user may not: grant it `create` and `create_index` on our indices, and reading their mappings"
+            }
             Self::Disk => "the disk is too full (flood stage): free space or add a node; the block goes by itself then",
             Self::IndexBlock => "the index or cluster is blocked against writing: lift the block in its settings",
             Self::IndexClosed => "the index is closed: open it, or delete it",
-            Self::IndexMissing => "the index is missing and may not be made: check `action.auto_create_index`, run `millrace templates apply`",
-            Self::Templates => "the index has an older mapping: run `millrace templates apply`; an index made before keeps its mapping and must be re-indexed or removed",
-            Self::FieldLimit => "the index has too many fields: run `millrace templates apply` and look who adds fields",
-            Self::ShardLimit => "the cluster has too many shards: raise `cluster.max_shards_per_node`, or keep fewer days",
+            Self::IndexMissing => {
+                "the index is missing and may not be made: check `action.auto_create_index`, run `millrace templates apply`"
+            }
+            Self::Templates => {
+                "the index has an older mapping: run `millrace templates apply`; an index made before keeps its mapping and must be re-indexed or removed"
+            }
+            Self::FieldLimit => {
+                "the index has too many fields: run `millrace templates apply` and look who adds fields"
+            }
+            Self::ShardLimit => {
+                "the cluster has too many shards: raise `cluster.max_shards_per_node`, or keep fewer days"
+            }
             Self::Unknown => "the cluster gave an answer that is not known here: see its log",
         }
     }
@@ -102,7 +114,9 @@ fn block_fix(reason: &str) -> Fix {
 }
 
 fn is_about_the_document(reason: &str) -> bool {
-    reason.contains("immense term") || reason.contains("id is too long") || reason.contains("is too long, must be no longer")
+    reason.contains("immense term")
+        || reason.contains("id is too long")
+        || reason.contains("is too long, must be no longer")
 }
 
 #[cfg(test)]
@@ -128,7 +142,12 @@ mod tests {
             (429, "cluster_block_exception", flood, Class::Blocked(Fix::Disk)),
             (403, "cluster_block_exception", flood, Class::Blocked(Fix::Disk)),
             (403, "cluster_block_exception", read_only, Class::Blocked(Fix::IndexBlock)),
-            (503, "cluster_block_exception", "blocked by: [SERVICE_UNAVAILABLE/1/state not recovered];", Class::Transient),
+            (
+                503,
+                "cluster_block_exception",
+                "blocked by: [SERVICE_UNAVAILABLE/1/state not recovered];",
+                Class::Transient,
+            ),
             (503, "unavailable_shards_exception", "", Class::Transient),
             (500, "", "", Class::Transient),
             (502, "", "", Class::Transient),

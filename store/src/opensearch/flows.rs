@@ -19,7 +19,7 @@ pub(super) async fn by_time(inner: &Inner, query: &FlowQuery) -> Result<FlowPage
         "track_total_hits": false,
         "query": conditions::ranged(&query.filter, query.counting, query.from, query.to),
         "sort": [
-            {"@timestamp": {"order": order, "format": "epoch_millis"}},
+            {"@timestamp": {"order": order}},
             {"seq": {"order": order}},
             {"stream": {"order": order}},
         ],
@@ -65,7 +65,7 @@ fn parse(cursor: &Cursor, word: &str) -> Result<Value, StoreError> {
         let time: i64 = parts.next()?.parse().ok()?;
         let seq: i64 = parts.next()?.parse().ok()?;
         let stream: flow::Stream = parts.next()?.parse().ok()?;
-        Some(json!([time.to_string(), seq, stream]))
+        Some(json!([time, seq, stream]))
     };
     read().ok_or_else(|| StoreError::InvalidQuery("the cursor is not one of this order".to_owned()))
 }

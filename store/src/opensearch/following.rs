@@ -92,8 +92,7 @@ async fn checkpoints(inner: &Inner) -> Result<Positions, StoreError> {
 }
 
 fn cursor(positions: &Positions) -> Cursor {
-    let parts: Vec<String> =
-        positions.iter().map(|((index, shard), last)| format!("{index}/{shard}={last}")).collect();
+    let parts: Vec<String> = positions.iter().map(|((index, shard), last)| format!("{index}/{shard}={last}")).collect();
     Cursor(format!("stored:{}", parts.join(",")))
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn page(inner: &Inner, query: &DeadLetterQuery) -> Result<DeadL
             "size": wanted,
             "track_total_hits": false,
             "query": range,
-            "sort": [{"@timestamp": {"order": "asc", "format": "epoch_millis"}}, {"key": "asc"}],
+            "sort": [{"@timestamp": "asc"}, {"key": "asc"}],
         });
         if let Some(after) = &after {
             body["search_after"] = after.clone();
@@ -66,7 +66,7 @@ fn parse(cursor: &Cursor) -> Result<Value, StoreError> {
     let read = || {
         let (time, key) = cursor.as_str().strip_prefix("letter:")?.split_once(':')?;
         let time: i64 = time.parse().ok()?;
-        Some(json!([time.to_string(), key]))
+        Some(json!([time, key]))
     };
     read().ok_or_else(|| StoreError::InvalidQuery("the cursor is not one of dead letters".to_owned()))
 }

@@ -57,10 +57,9 @@ pub(super) async fn ask(connection: &Connection) -> Result<Product, StoreError> 
     let product = if matches!(reply.status, 404 | 405) {
         let nodes = connection.json(Method::Get, "_nodes/_local?filter_path=nodes.*.version", Body::None).await?;
         let version = nodes["nodes"].as_object().and_then(|nodes| nodes.values().next());
-        version.and_then(|node| node["version"].as_str()).map(|version| Product {
-            kind: ProductKind::Elasticsearch,
-            version: version.to_owned(),
-        })
+        version
+            .and_then(|node| node["version"].as_str())
+            .map(|version| Product { kind: ProductKind::Elasticsearch, version: version.to_owned() })
     } else {
         of_root(&connection.accepted(reply, "ask")?)
     };

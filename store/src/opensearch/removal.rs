@@ -185,11 +185,7 @@ fn id(parts: &[&str]) -> String {
 }
 
 /// Returns the ranges that retention took from a stream, in order, those that touch as one.
-pub(super) async fn runs(
-    inner: &Inner,
-    stream: &Stream,
-    partials: &mut Vec<Partial>,
-) -> Result<Vec<Run>, StoreError> {
+pub(super) async fn runs(inner: &Inner, stream: &Stream, partials: &mut Vec<Partial>) -> Result<Vec<Run>, StoreError> {
     let mut runs = Vec::new();
     let mut after: Option<Value> = None;
     loop {

@@ -15,7 +15,8 @@ pub(super) async fn search(
     body: &Value,
     partials: &mut Vec<Partial>,
 ) -> Result<Value, StoreError> {
-    let path = format!("{pattern}/_search?ignore_unavailable=true&allow_no_indices=true&allow_partial_search_results=true");
+    let path =
+        format!("{pattern}/_search?ignore_unavailable=true&allow_no_indices=true&allow_partial_search_results=true");
     let answer = inner.connection.json(Method::Post, &path, Body::Json(body)).await?;
     partials.extend(partial(pattern, &answer));
     Ok(answer)
@@ -32,7 +33,8 @@ fn partial(pattern: &str, answer: &Value) -> Vec<Partial> {
             let place = failure["index"].as_str().unwrap_or(pattern);
             let reason = &failure["reason"];
             let text = |name: &str| reason[name].as_str().unwrap_or_default();
-            let reason = flow::printable(&format!("shard {}: {} {}", failure["shard"], text("type"), text("reason")), 300);
+            let reason =
+                flow::printable(&format!("shard {}: {} {}", failure["shard"], text("type"), text("reason")), 300);
             Partial { place: place.to_owned(), reason }
         })
         .collect();

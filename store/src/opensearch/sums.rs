@@ -97,7 +97,8 @@ fn rows(query: &AggregateQuery, reply: &Value, pattern: &str, partials: &mut Vec
     }
     let buckets = aggregations["groups"]["buckets"].as_array().map_or(&[][..], Vec::as_slice);
     let key = |bucket: &Value| {
-        let values = query.group_by.iter().enumerate().map(|(at, group)| text(*group, &bucket["key"][format!("g{at}")]));
+        let values =
+            query.group_by.iter().enumerate().map(|(at, group)| text(*group, &bucket["key"][format!("g{at}")]));
         values.collect::<Vec<_>>()
     };
     buckets.iter().filter_map(|bucket| row(key(bucket), bucket)).collect()

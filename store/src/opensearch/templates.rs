@@ -94,7 +94,10 @@ pub fn all(flavour: Flavour, prefix: &str) -> Vec<Template> {
     }
     let mut templates = vec![
         component("settings", settings),
-        component("flows-mappings", json!({"settings": {"index": flow_settings}, "mappings": strict(flow_properties())})),
+        component(
+            "flows-mappings",
+            json!({"settings": {"index": flow_settings}, "mappings": strict(flow_properties())}),
+        ),
         component("ledger-mappings", json!({"mappings": strict(ledger_properties())})),
         component("dead-letters-mappings", json!({"mappings": strict(letter_properties())})),
         component("removed-mappings", json!({"mappings": strict(removed_properties())})),
@@ -260,7 +263,8 @@ pub(super) async fn check(inner: &Inner) -> Result<(), StoreError> {
 fn version_in(answer: &Value) -> Option<u64> {
     let list = answer["index_templates"].as_array().or_else(|| answer["component_templates"].as_array())?;
     let entry = list.first()?;
-    let version = entry["index_template"]["version"].as_u64().or_else(|| entry["component_template"]["version"].as_u64());
+    let version =
+        entry["index_template"]["version"].as_u64().or_else(|| entry["component_template"]["version"].as_u64());
     // One that somebody made without a version is older than all of ours.
     Some(version.unwrap_or(0))
 }
