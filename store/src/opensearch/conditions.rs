@@ -33,21 +33,21 @@ pub(super) fn range(from: Option<UnixMs>, to: Option<UnixMs>) -> Option<Value> {
 
 fn query(filter: &Filter) -> Value {
     match filter {
-        Filter::All(parts) => all(parts.iter().map(query).collect()),
-        Filter::Any(parts) => any(parts.iter().map(query).collect()),
+        Filter::All(parts) => all(&parts.iter().map(query).collect::<Vec<_>>()),
+        Filter::Any(parts) => any(&parts.iter().map(query).collect::<Vec<_>>()),
         Filter::Not(part) => json!({"bool": {"must_not": [query(part)]}}),
         Filter::End(Side::Source, tests) => end("source", tests),
         Filter::End(Side::Dest, tests) => end("dest", tests),
-        Filter::End(Side::Either, tests) => any(vec![end("source", tests), end("dest", tests)]),
+        Filter::End(Side::Either, tests) => any(&[end("source", tests), end("dest", tests)]),
         Filter::Keyword(keyword, wanted) => text(keyword.field(), wanted),
     }
 }
 
-fn all(parts: Vec<Value>) -> Value {
+fn all(parts: &[Value]) -> Value {
     if parts.is_empty() { json!({"match_all": {}}) } else { json!({"bool": {"filter": parts}}) }
 }
 
-fn any(parts: Vec<Value>) -> Value {
+fn any(parts: &[Value]) -> Value {
     if parts.is_empty() {
         json!({"match_none": {}})
     } else {
@@ -56,14 +56,14 @@ fn any(parts: Vec<Value>) -> Value {
 }
 
 fn end(side: &str, tests: &[EndTest]) -> Value {
-    all(tests.iter().map(|test| end_test(side, test)).collect())
+    all(&tests.iter().map(|test| end_test(side, test)).collect::<Vec<_>>())
 }
 
 fn end_test(side: &str, test: &EndTest) -> Value {
     let field = |name: &str| format!("{side}_{name}");
     match test {
         EndTest::Namespace(wanted) => text(&field("namespace"), wanted),
-        EndTest::Name(wanted) => any(vec![text(&field("name"), wanted), text(&field("name_aggr"), wanted)]),
+        EndTest::Name(wanted) => any(&[text(&field("name"), wanted), text(&field("name_aggr"), wanted)]),
         EndTest::Type(wanted) => text(&field("type"), wanted),
         EndTest::Address(net) => network(&field("ip"), *net),
         EndTest::Port(port) => json!({"term": {field("port"): {"value": port}}}),

@@ -97,7 +97,7 @@ impl Connection {
 
     /// Sends a request that must succeed; returns its answer.
     pub(super) async fn json(&self, method: Method, path: &str, body: Body<'_>) -> Result<Value, StoreError> {
-        self.accepted(self.send(method, path, body).await?, "ask")
+        self.accepted(&self.send(method, path, body).await?, "ask")
     }
 
     /// As [`Connection::json`]; none where the cluster says that there is no such thing.
@@ -106,13 +106,13 @@ impl Connection {
         if reply.status == 404 {
             return Ok(None);
         }
-        self.accepted(reply, "ask").map(Some)
+        self.accepted(&reply, "ask").map(Some)
     }
 
     /// Reads a reply that must be a success.
-    pub(super) fn accepted(&self, reply: Reply, action: &'static str) -> Result<Value, StoreError> {
+    pub(super) fn accepted(&self, reply: &Reply, action: &'static str) -> Result<Value, StoreError> {
         if !(200..300).contains(&reply.status) {
-            return Err(self.refused(&reply, action));
+            return Err(self.refused(reply, action));
         }
         serde_json::from_slice(&reply.body)
             .map_err(|error| self.error(action, Fate::Transient, format!("the answer cannot be read: {error}")))

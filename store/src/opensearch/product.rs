@@ -61,7 +61,7 @@ pub(super) async fn ask(connection: &Connection) -> Result<Product, StoreError> 
             .and_then(|node| node["version"].as_str())
             .map(|version| Product { kind: ProductKind::Elasticsearch, version: version.to_owned() })
     } else {
-        of_root(&connection.accepted(reply, "ask")?)
+        of_root(&connection.accepted(&reply, "ask")?)
     };
     let product = product
         .ok_or_else(|| connection.error("ask", Fate::Blocked, "neither OpenSearch nor Elasticsearch".to_owned()))?;

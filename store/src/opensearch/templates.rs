@@ -96,11 +96,11 @@ pub fn all(flavour: Flavour, prefix: &str) -> Vec<Template> {
         component("settings", settings),
         component(
             "flows-mappings",
-            json!({"settings": {"index": flow_settings}, "mappings": strict(flow_properties())}),
+            json!({"settings": {"index": flow_settings}, "mappings": strict(&flow_properties())}),
         ),
-        component("ledger-mappings", json!({"mappings": strict(ledger_properties())})),
-        component("dead-letters-mappings", json!({"mappings": strict(letter_properties())})),
-        component("removed-mappings", json!({"mappings": strict(removed_properties())})),
+        component("ledger-mappings", json!({"mappings": strict(&ledger_properties())})),
+        component("dead-letters-mappings", json!({"mappings": strict(&letter_properties())})),
+        component("removed-mappings", json!({"mappings": strict(&removed_properties())})),
     ];
     let kinds = names::Kind::ALL.map(|kind| (kind.word(), names::pattern(prefix, kind)));
     for (word, pattern) in kinds.into_iter().chain([("removed", names::control_index(prefix))]) {
@@ -125,7 +125,7 @@ fn meta() -> Value {
 }
 
 /// An unknown field is refused, and the version can be read from every index.
-fn strict(properties: Map<String, Value>) -> Value {
+fn strict(properties: &Map<String, Value>) -> Value {
     json!({"dynamic": "strict", "_meta": {"millrace_version": VERSION}, "properties": properties})
 }
 
