@@ -61,8 +61,8 @@ deny: ## Licences, bans and sources of the dependencies
 audit: ## Known vulnerabilities of the dependencies (fetches the advisory database)
 	@.ci/deny check advisories
 
-docs: build ## Rewrite the generated references under docs/
-	@MILLRACE_REFRESH=1 cargo test --locked --workspace --quiet -- generated >/dev/null && git status --short docs
+docs: build ## Rewrite the generated references under docs/ and index-templates/
+	@MILLRACE_REFRESH=1 cargo test --locked --workspace --quiet -- generated >/dev/null && git status --short docs index-templates
 
 clean: ## Remove build output and what a lab left behind
 	@if [ -x $(LAB) ] && [ "$$(id -u)" = 0 ]; then $(LAB) clean; fi

@@ -36,6 +36,7 @@ pub use document_id::document_id;
 pub use joined::{Endpoint, EndpointType, JoinedFlow, JudgedFlow, Judgement, ServiceRef};
 pub use outcome::{DropReason, Outcome};
 pub use policy_hit::{Grammar, HitAction, InvalidPolicyHit, PolicyHit, PolicyKind, Rule};
+pub use printable::printable;
 pub use protocol::Protocol;
 pub use raw::{Counters, Destination, Identity, LocalIdentity, Process, RawFlow, Reporter, TcpStatistics};
 pub use record::FlowRecord;

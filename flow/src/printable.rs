@@ -2,7 +2,8 @@
 
 /// Returns at most `max` characters of a text, with everything that could steer a terminal or a log replaced: control
 /// characters, line separators, and the marks that change the direction of writing.
-pub(crate) fn printable(text: &str, max: usize) -> String {
+#[must_use]
+pub fn printable(text: &str, max: usize) -> String {
     let steers = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

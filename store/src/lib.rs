@@ -4,7 +4,7 @@
 //! pages of flow records ([`FlowQuery`]), sums ([`AggregateQuery`]), and the streams entry by entry ([`EntryQuery`]),
 //! which is what the two balances are drawn from. Every answer says which part of the store it could not read.
 //!
-//! Engines: [`sqlite`], a data directory with one file a day. Each engine passes the suite in `contract`.
+//! Engines: [`sqlite`], a data directory with one file a day, and [`mod@opensearch`], a cluster of OpenSearch or Elasticsearch. Each engine passes the suite in `contract`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
@@ -15,6 +15,8 @@ pub mod document;
 pub mod entry;
 pub mod error;
 pub mod filter;
+mod limits;
+pub mod opensearch;
 pub mod query;
 pub mod sqlite;
 
@@ -26,6 +28,7 @@ pub use document::{Answer, DeadLetter, Document, Stage};
 pub use entry::{Entry, EntryKind, EntryPage, EntryQuery, Quantities, StreamList, StreamSummary};
 pub use error::{Fate, StoreError};
 pub use filter::{EndTest, Filter, Keyword, Side, Text};
+pub use opensearch::{OpenSearchSettings, OpenSearchStore};
 pub use query::{
     Counting, Cursor, DeadLetterPage, DeadLetterQuery, FlowPage, FlowQuery, MAX_PAGE, Order, Partial, StoreState,
 };

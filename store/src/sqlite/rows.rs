@@ -40,43 +40,6 @@ struct Extra {
     num_process_args: Option<u64>,
 }
 
-/// Returns the name of a number that no signed 64-bit column holds: engines index signed numbers.
-pub(super) fn too_large(record: &FlowRecord) -> Option<&'static str> {
-    let numbers = [
-        ("seq", Some(record.seq)),
-        ("start_time", Some(record.start_time)),
-        ("end_time", Some(record.end_time)),
-        ("@timestamp", Some(record.timestamp.0)),
-        ("bytes_in", Some(record.bytes_in)),
-        ("bytes_out", Some(record.bytes_out)),
-        ("packets_in", Some(record.packets_in)),
-        ("packets_out", Some(record.packets_out)),
-        ("num_flows", Some(record.num_flows)),
-        ("num_flows_started", Some(record.num_flows_started)),
-        ("num_flows_completed", Some(record.num_flows_completed)),
-        ("num_flows_aborted", Some(record.num_flows_aborted)),
-        ("num_original_source_ips", record.num_original_source_ips),
-        ("num_process_names", record.num_process_names),
-        ("num_process_ids", record.num_process_ids),
-        ("num_process_args", record.num_process_args),
-        ("tcp_mean_send_congestion_window", record.tcp_mean_send_congestion_window),
-        ("tcp_min_send_congestion_window", record.tcp_min_send_congestion_window),
-        ("tcp_mean_smooth_rtt", record.tcp_mean_smooth_rtt),
-        ("tcp_max_smooth_rtt", record.tcp_max_smooth_rtt),
-        ("tcp_mean_min_rtt", record.tcp_mean_min_rtt),
-        ("tcp_max_min_rtt", record.tcp_max_min_rtt),
-        ("tcp_mean_mss", record.tcp_mean_mss),
-        ("tcp_min_mss", record.tcp_min_mss),
-        ("tcp_total_retransmissions", record.tcp_total_retransmissions),
-        ("tcp_lost_packets", record.tcp_lost_packets),
-        ("tcp_unrecovered_to", record.tcp_unrecovered_to),
-        ("oldest_start", Some(record.oldest_start.0)),
-        ("newest_start", Some(record.newest_start.0)),
-    ];
-    let beyond = |number: &Option<u64>| number.is_some_and(|n| i64::try_from(n).is_err());
-    numbers.iter().find(|(_, number)| beyond(number)).map(|(name, _)| *name)
-}
-
 /// Writes a flow row unless its identity is there; returns whether it was written.
 pub(super) fn insert(
     file: &Connection,

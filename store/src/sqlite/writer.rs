@@ -16,6 +16,7 @@ use super::rows;
 use super::schema::{self, engine_error, is_corrupt_store};
 use crate::document::{Answer, DeadLetter, Document};
 use crate::error::StoreError;
+use crate::limits;
 
 /// Records come in the order of time, so that two days are open around midnight; more are those of late records.
 const OPEN_DAYS: usize = 3;
@@ -239,13 +240,7 @@ fn write_dead_letter(
 /// # Errors
 /// Returns why it can never be stored.
 fn place_of(document: &Document) -> Result<Day, String> {
-    let beyond = |field: &str| format!("`{field}` is above {}", i64::MAX);
-    let fits = |field: &str, number: u64| i64::try_from(number).map(|_| ()).map_err(|_| beyond(field));
-    match document {
-        Document::Flow(record) => rows::too_large(record).map_or(Ok(()), |field| Err(beyond(field)))?,
-        Document::Ledger(ledger) => fits("seq", ledger.seq)?,
-        Document::DeadLetter(letter) => fits("seq", letter.id.as_ref().map_or(0, |id| id.seq))?,
-    }
+    limits::check(document)?;
     let time = document.time();
     Day::of(time).ok_or_else(|| format!("time {} lies beyond the year 9999", time.0))
 }
