@@ -49,12 +49,12 @@ fn run(work: &Path, scenario: &str, count: u64, older_than_the_probe: bool) -> L
 }
 
 /// Holds the records of a scenario against its ledger and returns them; none where this machine cannot capture.
-fn check(scenario: &str, full: u64, older_than_the_probe: bool) -> Vec<FlowRecord> {
+fn check(scenario: &str, count: u64, older_than_the_probe: bool) -> Vec<FlowRecord> {
     if !can_capture(scenario) {
         return Vec::new();
     }
     let work = tempfile::tempdir().unwrap();
-    let ledger = run(work.path(), scenario, scaled(full), older_than_the_probe);
+    let ledger = run(work.path(), scenario, count, older_than_the_probe);
     let stored: Vec<_> = NODES.iter().flat_map(|node| records(&work.path().join(node))).collect();
     let mut lines = differences_at_source(&ledger, &stored);
     lines.extend(differences_at_receiver(&ledger, &stored));
@@ -104,20 +104,24 @@ fn check_fields(records: &[FlowRecord]) {
     assert_eq!(text, std::fs::read_to_string(&golden).unwrap_or_default(), "MILLRACE_REFRESH=1 writes it anew");
 }
 
+/// All kinds at once are 70 times the count: as much as two cores carry within half a minute, with the laboratory, both
+/// nodes and both stores on them. The full count comes in rounds of it, each from nothing.
 #[test]
 fn every_kind_of_attempt_is_recorded_once() {
-    let records = check("everything", 10_000, false);
-    if !records.is_empty() {
-        check_fields(&records);
+    for _ in 0..scaled(10) {
+        let records = check("everything", 1_000, false);
+        if !records.is_empty() {
+            check_fields(&records);
+        }
     }
 }
 
 #[test]
 fn connections_across_window_borders_are_counted_once() {
-    check("windows", 10_000, false);
+    check("windows", scaled(10_000), false);
 }
 
 #[test]
 fn connections_older_than_the_probe_never_start() {
-    check("preexisting", 10_000, true);
+    check("preexisting", scaled(10_000), true);
 }
