@@ -123,7 +123,8 @@ fn a_full_table_of_flows_loses_each_flow_once() {
     let (seen, reported) = seen_and_reported(&counters, Protocol::UDP, Direction::Out);
     let lost_out = lost(&counters, Protocol::UDP, Direction::Out);
     assert_eq!(seen, reported + lost_out, "{counters:#?}");
-    assert!((100..).contains(&seen) && lost_out >= 92, "{counters:#?}");
+    // Three packets each: 276 lost would be the packets. Some room for datagrams of others on this machine.
+    assert!((100..200).contains(&seen) && lost_out >= 92, "{counters:#?}");
     let ours = run.datagrams(pair.a.inode).len() as u64;
     assert!(ours <= 8 && reported >= ours);
 }
